@@ -1,0 +1,305 @@
+# nexthop - one non-recursive GNU makefile.
+#
+# Programs are found by name: a .c file in agents/, and in master/ one with a
+# '-' in its name (or nexthop.c), holds a main(). Everything in common/ is one
+# static library. All output goes below $(BUILD), laid out as it is installed.
+# `make help` lists the targets.
+
+VERSION	:= 0.1.0
+BUILD	?= build/release
+PREFIX	?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+RUNDIR	?= /run/nexthop
+DESTDIR	?=
+
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
+CFLAGS	?= -O2 -g
+LDFLAGS	?=
+WERROR	?=
+JOBS	?= $(shell nproc)
+
+# Libraries are pkg-config names, or words that begin with '-'. PKGS is offered
+# to every program, LIBS_name to one program; --as-needed drops what is unused.
+# Tests and fuzzers are offered all of them.
+PKGS			:= libbsd-overlay libevent_core inih libidn2
+LIBS_smtp-mx		:= ldns libssl libcrypto
+LIBS_smtp-static	:= ldns libssl libcrypto
+LIBS_lmtp		:= ldns libssl libcrypto
+LIBS_fake		:= libssl libcrypto
+LIBS_sink		:= libssl libcrypto
+LDFLAGS_custom		:= -rdynamic	# a loaded factory calls back into us
+
+# What agents outside the tree may include; installed with these paths below
+# include/nexthop/. They may include each other and the system, nothing else.
+PUBLIC_HDRS := $(wildcard common/agent/agent.h common/mail/reply.h \
+	common/mail/envelope.h common/mail/frame.h)
+
+# --- flags ------------------------------------------------------------------
+
+# Format strings live in tables (causes.h, events.h), hence no
+# -Wformat-nonliteral.
+WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 \
+	-Wno-format-nonliteral $(if $(WERROR),-Werror)
+
+# _FORTIFY_SOURCE needs the optimizer, and hides errors from the sanitizers.
+FORTIFY	= $(if $(findstring -fsanitize,$(CFLAGS)),,$(if \
+	$(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+
+# -iquote, not -I: common/net/ must never answer for <net/if.h>.
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -iquote common -iquote $(BUILD)/gen \
+	$(WARN) -fPIE -fno-common -fstack-protector-strong \
+	-ffunction-sections -fdata-sections $(FORTIFY) $(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--gc-sections \
+	$(CFLAGS) $(LDFLAGS)
+
+SAN	:= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+FUZZ	:= -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=undefined \
+	-fsanitize=fuzzer-no-link,address,undefined
+
+# Asked once, and only when something is compiled: pkg-config may be missing
+# while `make check` is about to install it.
+ALL_PKGS   = $(sort $(PKGS) $(foreach v,$(filter LIBS_%,$(.VARIABLES)),$($(v))))
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags \
+	$(filter-out -%,$(ALL_PKGS))))$(PKG_CFLAGS)
+PKG_LIBS   = $(filter -%,$1) $(shell pkg-config --libs $(filter-out -%,$1))
+
+# --- what there is ----------------------------------------------------------
+
+O	:= $(BUILD)/obj
+LIB	:= $(BUILD)/libnexthop.a
+LIB_SRC	:= $(wildcard common/*/*.c)
+LIB_OBJ	:= $(LIB_SRC:%.c=$(O)/%.o)
+
+MASTER_SRC  := $(wildcard master/*.c)
+MASTER_MAIN := $(foreach f,$(MASTER_SRC),$(if $(or $(findstring -,$(notdir $f)),\
+	$(filter master/nexthop.c,$f)),$f))
+MASTER_OBJ  := $(patsubst %.c,$(O)/%.o,$(filter-out $(MASTER_MAIN),$(MASTER_SRC)))
+
+LIBEXEC	:= libexec/nexthop
+progs	= $(patsubst $1/%.c,$(BUILD)/$2/%,$3)
+BIN_PROGS     := $(call progs,master,bin,$(filter master/nexthop.c,$(MASTER_MAIN)))
+SBIN_PROGS    := $(call progs,master,sbin,$(filter master/nexthop-%,$(MASTER_MAIN)))
+INTAKE_PROGS  := $(call progs,master,$(LIBEXEC),$(filter-out \
+	master/nexthop.c master/nexthop-%,$(MASTER_MAIN)))
+AGENT_PROGS   := $(call progs,agents,$(LIBEXEC),$(wildcard agents/*.c))
+LIBEXEC_PROGS := $(AGENT_PROGS) $(INTAKE_PROGS)
+PROGS	:= $(BIN_PROGS) $(SBIN_PROGS) $(LIBEXEC_PROGS)
+
+TOOLS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/tools/*.c))
+BENCHES	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/bench/*.c))
+UNITS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/test_*.c))
+FUZZERS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/fuzz/fuzz_*.c))
+BATS	:= $(wildcard t/*.bats)
+MAN	:= $(wildcard $(foreach s,1 5 7 8,master/*.$s agents/*.$s common/*/*.$s etc/*.$s))
+
+# --- building ---------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: FORCE all tools units benches everything fuzzers
+
+## all: the programs (default)
+all: $(PROGS)
+tools: $(TOOLS)
+units: $(UNITS)
+benches: $(BENCHES)
+fuzzers: $(FUZZERS)
+everything: all tools units benches
+
+# A stamp changes only when its text does; what depends on it is then rebuilt.
+stamp	= @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 >$@
+
+$(BUILD)/flags: FORCE
+	@command -v $(firstword $(CC)) pkg-config >/dev/null && \
+	    pkg-config --print-errors --exists $(filter-out -%,$(ALL_PKGS)) || \
+	    { echo "cannot build: $(firstword $(CC)), pkg-config or a library is" \
+	    "missing; on Debian, 'make deps-build' installs them" >&2; exit 1; }
+	$(call stamp,'$(CC) $(ALL_CFLAGS)' '$(ALL_LDFLAGS)' '$(ALL_PKGS)')
+
+$(BUILD)/sources: FORCE
+	$(call stamp,$(LIB_SRC) $(MASTER_SRC))
+
+$(BUILD)/gen/paths.h: FORCE
+	$(call stamp,'#define NEXTHOP_VERSION "$(VERSION)"' \
+	    '#define NEXTHOP_SYSCONFDIR "$(SYSCONFDIR)/nexthop"' \
+	    '#define NEXTHOP_LIBEXECDIR "$(PREFIX)/$(LIBEXEC)"' \
+	    '#define NEXTHOP_RUNDIR "$(RUNDIR)"')
+
+$(O)/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/paths.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Made anew each time, so that a removed source leaves the library as well.
+$(LIB): $(LIB_OBJ) $(BUILD)/sources
+	@rm -f $@
+	$(AR) rcs $@ $(LIB_OBJ)
+
+define LINK
+@mkdir -p $(@D)
+$(CC) $(ALL_LDFLAGS) $(LDFLAGS_$(@F)) -o $@ $(filter %.o %.a,$^) $(call PKG_LIBS,$1)
+endef
+
+$(BUILD)/sbin/nexthop-master: $(MASTER_OBJ) $(BUILD)/sources
+$(BIN_PROGS): $(BUILD)/bin/%: $(O)/master/%.o
+$(SBIN_PROGS): $(BUILD)/sbin/%: $(O)/master/%.o
+$(INTAKE_PROGS): $(BUILD)/$(LIBEXEC)/%: $(O)/master/%.o
+$(AGENT_PROGS): $(BUILD)/$(LIBEXEC)/%: $(O)/agents/%.o
+$(TOOLS) $(BENCHES) $(UNITS) $(FUZZERS): $(BUILD)/%: $(O)/%.o
+$(PROGS) $(TOOLS): $(LIB) $(BUILD)/flags
+	$(call LINK,$(PKGS) $(LIBS_$(@F)))
+$(BENCHES) $(UNITS): $(LIB) $(BUILD)/flags
+	$(call LINK,$(ALL_PKGS))
+$(FUZZERS): LDFLAGS += -fsanitize=fuzzer
+$(FUZZERS): $(LIB)
+	$(call LINK,$(ALL_PKGS))
+
+-include $(wildcard $(O)/*/*.d $(O)/*/*/*.d)
+
+# --- packages ---------------------------------------------------------------
+
+.PHONY: deps-build deps-test deps-bench
+
+## deps-build: install what building needs and is missing (Debian, root)
+deps-build:
+	@contrib/apt/install build.txt
+## deps-test: install what `make check` needs and is missing
+deps-test:
+	@contrib/apt/install build.txt test.txt
+## deps-bench: install what `make bench` needs and is missing
+deps-bench:
+	@contrib/apt/install build.txt bench.txt
+
+# --- trying and testing -----------------------------------------------------
+
+# Below, a second make does the building: it starts after the packages are
+# there, and works in parallel without being told to.
+SUBMAKE	= $(MAKE) --no-print-directory \
+	$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
+.PHONY: demo check check-unit check-bats asan fuzz bench
+
+## demo: install what is missing, build, and deliver a first message
+demo: deps-build
+	+@$(SUBMAKE) all tools
+	@NH_ROOT='$(CURDIR)' NH_BUILD='$(abspath $(BUILD))' contrib/demo/run
+
+# How far the sanitizer build is tested by `make check`: no, unit, all.
+CHECK_ASAN ?= all
+
+## check: everything CI checks; ends with the line "N passed, N failed"
+check: deps-test
+	+@MAKE='$(MAKE)' BUILD='$(BUILD)' CHECK_ASAN='$(CHECK_ASAN)' \
+	    SAN='$(SAN)' contrib/check/run
+
+## check-unit: the unit tests; T=t/unit/test_x.c for some of them
+check-unit: RUN = $(if $(T),$(patsubst %.c,$(BUILD)/%,$(T)),$(UNITS))
+check-unit:
+	+@$(SUBMAKE) units
+	@NH_BUILD='$(BUILD)' t/run $(RUN)
+
+## check-bats: the end to end tests; T=t/x.bats for some of them
+check-bats:
+	+@$(SUBMAKE) all tools
+	@NH_BUILD='$(BUILD)' t/run $(or $(T),$(BATS))
+
+## asan: all tests on a build with address and undefined-behaviour sanitizers
+asan:
+	+@MAKE='$(MAKE)' BUILD='$(BUILD)' CHECK_ASAN='all' \
+	    SAN='$(SAN)' contrib/check/run asan
+
+## fuzz: run each fuzzer for TIME=60 seconds; T=fuzz_x for some of them
+TIME	?= 60
+fuzz:
+	+@$(SUBMAKE) BUILD=build/fuzz CC=clang CFLAGS='$(FUZZ)' LDFLAGS= fuzzers
+	@JOBS='$(JOBS)' contrib/check/fuzz build/fuzz $(TIME) \
+	    $(or $(T),$(basename $(notdir $(FUZZERS))))
+
+## bench: measure, side by side with other agents
+bench: deps-bench
+	+@$(SUBMAKE) all tools benches
+	@NH_ROOT='$(CURDIR)' NH_BUILD='$(abspath $(BUILD))' t/bench/run
+
+# --- reading the tree -------------------------------------------------------
+
+.PHONY: lint layers headers manuals rfcs format help clean
+
+## lint: static checks of C, scripts, manual pages, layers and headers
+lint: $(BUILD)/gen/paths.h
+	@CFLAGS='$(ALL_CFLAGS)' CC='$(CC)' JOBS='$(JOBS)' \
+	    PUBLIC_HDRS='$(PUBLIC_HDRS)' contrib/check/lint
+
+## layers: each folder includes only what lies below it
+layers:
+	@contrib/check/layers
+
+## headers: each header compiles alone; public ones without private ones
+headers: $(BUILD)/gen/paths.h
+	@CFLAGS='$(ALL_CFLAGS)' CC='$(CC)' contrib/check/headers $(PUBLIC_HDRS)
+
+## manuals: each program has a manual page, and the pages are sound
+manuals:
+	@contrib/check/manuals $(notdir $(PROGS)) -- $(MAN)
+
+## rfcs: which RFC section is handled where, and the known gaps
+rfcs:
+	@contrib/check/rfcs
+
+## format: clang-format over the C sources
+format:
+	@find common master agents t -name '*.[ch]' -exec clang-format -i {} +
+
+# --- installing -------------------------------------------------------------
+
+.PHONY: install uninstall
+
+D	= $(DESTDIR)$(PREFIX)
+PC	= $(D)/share/pkgconfig/nexthop-agent.pc
+UNIT	= $(D)/lib/systemd/system/nexthop.service
+man_to	= $(D)/share/man/man$(subst .,,$(suffix $1))/$(notdir $1)
+hdr_to	= $(D)/include/nexthop/$(1:common/%=%)
+
+# One command a file: $(call put,mode,from,to)
+define put
+@echo "  install $3"
+@install -D -m $1 $2 $3
+
+endef
+
+## install: below DESTDIR and PREFIX=/usr/local; an existing config is kept
+install: all
+	$(foreach f,$(PROGS),$(call put,755,$f,$(f:$(BUILD)/%=$(D)/%)))
+	$(foreach f,$(MAN),$(call put,644,$f,$(call man_to,$f)))
+	$(foreach f,$(PUBLIC_HDRS),$(call put,644,$f,$(call hdr_to,$f)))
+	@install -d $(dir $(PC)) $(DESTDIR)$(SYSCONFDIR)/nexthop
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include/nexthop' \
+	    'libexecdir=$${prefix}/$(LIBEXEC)' '' 'Name: nexthop-agent' \
+	    'Description: headers for delivery agents run by nexthop' \
+	    'Version: $(VERSION)' 'Cflags: -I$${includedir}' >$(PC)
+	@if [ -e etc/nexthop.service ]; then install -d $(dir $(UNIT)); \
+	    sed -e 's,@PREFIX@,$(PREFIX),g' -e 's,@SYSCONFDIR@,$(SYSCONFDIR),g' \
+	    etc/nexthop.service >$(UNIT); fi
+	@conf=$(DESTDIR)$(SYSCONFDIR)/nexthop/nexthop.conf; \
+	    if [ -e $$conf ]; then echo "  kept    $$conf"; \
+	    elif [ -e etc/nexthop.conf ]; then \
+	    install -m 640 etc/nexthop.conf $$conf; fi
+
+## uninstall: remove what install put there, except the configuration
+uninstall:
+	rm -f $(PROGS:$(BUILD)/%=$(D)/%) $(foreach f,$(MAN),$(call man_to,$f)) \
+	    $(PC) $(UNIT)
+	rm -rf $(D)/include/nexthop
+	-@rmdir $(D)/$(LIBEXEC) 2>/dev/null || :
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
+	    while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+
+## clean: remove build/
+clean:
+	rm -rf build

@@ -1,0 +1,106 @@
+/*
+ * agent.h - the skeleton of a delivery agent.
+ *
+ * An agent is a table of options and a few functions; agent_main() does the
+ * rest: it finds out who started the process (nexthop-master, Postfix, a
+ * person), takes envelopes from there, and carries the answers back.  The
+ * agent never knows which front it was.
+ *
+ * One process, one thread, one event loop.  Every recipient of a delivery is
+ * answered exactly once; when the last is answered the delivery is over and
+ * its memory goes at the end of the turn.
+ */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "conf/option.h"
+#include "mail/envelope.h"
+#include "mail/frame.h"
+#include "mail/reply.h"
+#include "net/loop.h"
+
+#define CHANNEL_ENV	"NEXTHOP_CHANNEL"	/* number of the descriptor */
+
+struct agent;
+struct delivery;
+
+typedef void agent_stat(void *arg, const char *name, uint64_t value);
+
+struct agent_ops {
+	const char	*name;		/* that of the program */
+	const char	*summary;	/* one line for --help */
+	const struct opt_table *table;
+
+	/*
+	 * The options are set and checked.  Returns the agent's own state, or
+	 * NULL with a text in error.  Must not block.
+	 */
+	void	*(*start)(struct agent *, void *values, char *error, size_t);
+	/* An envelope. Answers come by delivery_answer(), now or later. */
+	void	 (*deliver)(void *state, struct delivery *);
+	/*
+	 * Stop this one if it has not reached end-of-data: answer its open
+	 * recipients soon.  Past end-of-data go on as if not called.
+	 */
+	void	 (*cancel)(void *state, struct delivery *);
+	/* No envelope will come any more: close what is idle. May be NULL. */
+	void	 (*drain)(void *state);
+	/* Last call; everything must go. May be NULL. */
+	void	 (*stop)(void *state);
+	/* Counters and gauges. May be NULL. */
+	void	 (*stats)(void *state, agent_stat *, void *arg);
+	/* Deliveries accepted at once; NULL = 1,000. */
+	uint32_t (*window)(const void *values);
+};
+
+int		 agent_main(const struct agent_ops *, int argc, char **argv);
+
+struct loop	*agent_loop(struct agent *);
+bool		 agent_trace(const struct agent *);	/* --trace was given */
+/* A moment of this process when counters changed: STATS will be sent. */
+void		 agent_touch_stats(struct agent *);
+
+/* An envelope on its way.  The arena lives as long as the delivery. */
+struct delivery {
+	struct envelope	 env;
+	struct arena	*arena;
+	uint64_t	 id;
+	int64_t		 start_ms;	/* monotonic */
+	int64_t		 deadline_ms;	/* monotonic; 0 = none */
+	uint32_t	 open;		/* recipients without an answer */
+	uint8_t		*answered;	/* a byte per recipient */
+	bool		 is_past_end;	/* end-of-data may have been sent */
+	bool		 is_cancelled;
+	void		*work;		/* the agent's own */
+	const struct front_ops *front;
+	void		*front_data;
+};
+
+/*
+ * The answer of recipient i (from 0).  A second answer is a bug: it is logged
+ * and dropped (and aborts in the sanitizer build).  After the last one the
+ * delivery must not be touched by the caller except to return.
+ */
+void	delivery_answer(struct delivery *, uint32_t i, const struct answer *);
+bool	delivery_is_answered(const struct delivery *, uint32_t i);
+/* The same answer for everyone who has none. */
+void	delivery_answer_rest(struct delivery *, const struct answer *);
+
+/* A connection was opened for this delivery (informs the asker). */
+void	delivery_connected(struct delivery *);
+
+/*
+ * Must be called before the byte that could make the next hop accept the
+ * message leaves: tells the asker that the outcome is in doubt from now on
+ * without an answer.  `go` runs later, never inside this call, once that fact
+ * is out of this process's hands; then, and not before, the byte may be sent.
+ * The later belongs to the caller and may be taken back by loop_forget().
+ */
+void	delivery_before_end(struct delivery *, struct later *go);
+
+#endif

@@ -1,0 +1,36 @@
+/* str.h - text: escaping for people and logs, numbers with bounds. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+
+/*
+ * Escape n bytes so that the result stays on one line and in one column:
+ * control bytes as C escapes (\t \r \n, others \xHH), the backslash doubled.
+ * Bytes from 0x80 up are kept when they form UTF-8, else shown as \xHH.
+ * Writes at most size bytes with the final NUL and never cuts an escape;
+ * returns the length written.
+ */
+size_t	str_escape(char *to, size_t size, const void *from, size_t n);
+
+/* The same into a buffer; -1 where its ceiling is reached. */
+int	buf_escape(struct buf *, const void *from, size_t n);
+
+/*
+ * A decimal number that takes the whole string; -1 where it is none or lies
+ * outside min..max.
+ */
+int	str_to_int64(const char *, int64_t min, int64_t max, int64_t *value_r);
+
+bool	str_is_ascii(const char *);
+bool	str_is_utf8(const void *, size_t n);	/* RFC 3629 */
+bool	str_has_control(const char *);		/* below 0x20, or 0x7f */
+
+/* ASCII only, whatever the locale. */
+void	str_lower(char *);
+
+#endif
