@@ -18,6 +18,7 @@ endif
 CFLAGS	?= -O2 -g
 LDFLAGS	?=
 WERROR	?=
+V	?=
 JOBS	?= $(shell nproc)
 
 # Libraries are pkg-config names, or words that begin with '-'. PKGS is offered
@@ -110,6 +111,12 @@ units: $(UNITS)
 benches: $(BENCHES)
 fuzzers: $(FUZZERS)
 everything: all tools units benches
+all tools units benches fuzzers everything:
+	@:
+
+# V=1 shows the commands.
+Q	= $(if $(V),,@)
+say	= $(if $(V),,@echo '  $1 $(@:$(BUILD)/%=%)')
 
 # A stamp changes only when its text does; what depends on it is then rebuilt.
 stamp	= @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 >$@
@@ -132,16 +139,20 @@ $(BUILD)/gen/paths.h: FORCE
 
 $(O)/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/paths.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Made anew each time, so that a removed source leaves the library as well.
 $(LIB): $(LIB_OBJ) $(BUILD)/sources
 	@rm -f $@
-	$(AR) rcs $@ $(LIB_OBJ)
+	$(call say,AR)
+	$Q$(AR) rcs $@ $(LIB_OBJ)
 
 define LINK
 @mkdir -p $(@D)
-$(CC) $(ALL_LDFLAGS) $(LDFLAGS_$(@F)) -o $@ $(filter %.o %.a,$^) $(call PKG_LIBS,$1)
+$(call say,LD)
+$Q$(CC) $(ALL_LDFLAGS) $(LDFLAGS_$(@F)) -o $@ $(filter %.o,$^) $(LIB) \
+    $(call PKG_LIBS,$1)
 endef
 
 $(BUILD)/sbin/nexthop-master: $(MASTER_OBJ) $(BUILD)/sources
