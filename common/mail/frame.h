@@ -212,7 +212,7 @@ struct answer {
 };
 int	frame_put_result(struct buf *, uint64_t id, uint32_t index,
 	    const struct answer *);
-/* Texts go into the arena. */
+/* Texts go into the arena; without one (NULL) they are checked and left "". */
 int	frame_get_result(const struct frame *, struct arena *,
 	    uint32_t *index_r, struct answer *, const char **error_r);
 /* Only the index, for a router. */

@@ -1,0 +1,212 @@
+/* loop.c - libevent's base, timers that sleep on, jobs for the turn's end. */
+#include "net/loop.h"
+
+#include <err.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+struct loop {
+	struct event_base	*base;
+	TAILQ_HEAD(, later)	 later;
+	int64_t			 now_ms;	/* 0 = not read in this turn */
+	bool			 is_stopped;
+	int			 status;
+};
+
+struct loop *
+loop_new(void)
+{
+	struct event_config *conf = event_config_new();
+	struct loop *l = xcalloc(1, sizeof(*l));
+
+	if (conf == NULL)
+		errx(1, "libevent: no memory");
+	/* One thread; several changes of one descriptor become one call. */
+	event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_flag(conf, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+	event_config_set_flag(conf, EVENT_BASE_FLAG_IGNORE_ENV);
+	if ((l->base = event_base_new_with_config(conf)) == NULL)
+		errx(1, "libevent: no event base");
+	event_config_free(conf);
+	TAILQ_INIT(&l->later);
+	return l;
+}
+
+void
+loop_free(struct loop *l)
+{
+	if (l == NULL)
+		return;
+	event_base_free(l->base);
+	free(l);
+}
+
+struct event_base *
+loop_base(struct loop *l)
+{
+	return l->base;
+}
+
+int64_t
+loop_now_ms(struct loop *l)
+{
+	if (l->now_ms == 0)
+		l->now_ms = clock_mono_ms();
+	return l->now_ms;
+}
+
+/* Jobs registered by jobs run in the same sweep: nothing waits for an event
+ * that may never come. */
+static void
+run_later(struct loop *l)
+{
+	struct later *job;
+
+	while ((job = TAILQ_FIRST(&l->later)) != NULL) {
+		TAILQ_REMOVE(&l->later, job, next);
+		job->is_queued = false;
+		job->cb(job->arg);
+	}
+}
+
+static void
+on_max(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+void
+loop_turn(struct loop *l, int max_ms)
+{
+	struct timeval tv = { max_ms / 1000, max_ms % 1000 * 1000 };
+	struct event max;
+
+	run_later(l);
+	if (max_ms > 0) {
+		event_assign(&max, l->base, -1, 0, on_max, NULL);
+		event_add(&max, &tv);
+	}
+	l->now_ms = 0;
+	event_base_loop(l->base,
+	    EVLOOP_ONCE | (max_ms == 0 ? EVLOOP_NONBLOCK : 0));
+	if (max_ms > 0)
+		event_del(&max);
+	run_later(l);
+}
+
+int
+loop_run(struct loop *l)
+{
+	l->is_stopped = false;
+	run_later(l);
+	while (!l->is_stopped) {
+		l->now_ms = 0;
+		if (event_base_loop(l->base, EVLOOP_ONCE) == -1)
+			errx(1, "event loop failed");
+		run_later(l);
+	}
+	return l->status;
+}
+
+void
+loop_stop(struct loop *l, int status)
+{
+	l->is_stopped = true;
+	l->status = status;
+}
+
+void
+later_init(struct later *job, loop_cb *cb, void *arg)
+{
+	job->cb = cb;
+	job->arg = arg;
+	job->is_queued = false;
+}
+
+void
+loop_later(struct loop *l, struct later *job)
+{
+	if (job->is_queued)
+		return;
+	job->is_queued = true;
+	TAILQ_INSERT_TAIL(&l->later, job, next);
+}
+
+void
+loop_forget(struct loop *l, struct later *job)
+{
+	if (!job->is_queued)
+		return;
+	job->is_queued = false;
+	TAILQ_REMOVE(&l->later, job, next);
+}
+
+/* ---- timers ---- */
+
+static void
+timer_arm(struct timer *t, int64_t now_ms)
+{
+	int64_t wait = t->due_ms > now_ms ? t->due_ms - now_ms : 0;
+	struct timeval tv = { wait / 1000, wait % 1000 * 1000 };
+
+	t->armed_ms = t->due_ms;
+	event_add(&t->ev, &tv);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct timer *t = arg;
+	int64_t now = loop_now_ms(t->loop);
+
+	(void)fd;
+	(void)what;
+	t->armed_ms = 0;
+	if (t->due_ms == 0)
+		return;
+	if (t->due_ms > now) {
+		timer_arm(t, now);
+		return;
+	}
+	t->due_ms = 0;
+	t->cb(t->arg);
+}
+
+void
+timer_init(struct timer *t, struct loop *l, loop_cb *cb, void *arg)
+{
+	event_assign(&t->ev, l->base, -1, 0, on_timer, t);
+	t->loop = l;
+	t->cb = cb;
+	t->arg = arg;
+	t->due_ms = t->armed_ms = 0;
+}
+
+void
+timer_set(struct timer *t, int64_t after_ms)
+{
+	int64_t now = loop_now_ms(t->loop);
+
+	t->due_ms = now + (after_ms > 0 ? after_ms : 0);
+	if (t->due_ms == 0)
+		t->due_ms = 1;
+	if (t->armed_ms == 0 || t->armed_ms > t->due_ms)
+		timer_arm(t, now);
+}
+
+void
+timer_stop(struct timer *t)
+{
+	t->due_ms = 0;
+}
+
+void
+timer_clear(struct timer *t)
+{
+	t->due_ms = t->armed_ms = 0;
+	event_del(&t->ev);
+}
