@@ -34,8 +34,9 @@ LDFLAGS_custom		:= -rdynamic	# a loaded factory calls back into us
 
 # What agents outside the tree may include; installed with these paths below
 # include/nexthop/. They may include each other and the system, nothing else.
-PUBLIC_HDRS := $(wildcard common/agent/agent.h common/mail/reply.h \
-	common/mail/envelope.h common/mail/frame.h)
+PUBLIC_HDRS := $(wildcard $(addprefix common/,agent/agent.h base/mem.h \
+	conf/option.h mail/causes.h mail/envelope.h mail/frame.h mail/reply.h \
+	net/loop.h))
 
 # --- flags ------------------------------------------------------------------
 
@@ -90,6 +91,9 @@ AGENT_PROGS   := $(call progs,agents,$(LIBEXEC),$(wildcard agents/*.c))
 LIBEXEC_PROGS := $(AGENT_PROGS) $(INTAKE_PROGS)
 PROGS	:= $(BIN_PROGS) $(SBIN_PROGS) $(LIBEXEC_PROGS)
 
+# What several tools or benches share lies in t/tools/lib/.
+TOOL_LIB := $(BUILD)/t/tools/lib.a
+TOOL_OBJ := $(patsubst %.c,$(O)/%.o,$(wildcard t/tools/lib/*.c))
 TOOLS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/tools/*.c))
 BENCHES	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/bench/*.c))
 UNITS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/test_*.c))
@@ -129,7 +133,7 @@ $(BUILD)/flags: FORCE
 	$(call stamp,'$(CC) $(ALL_CFLAGS)' '$(ALL_LDFLAGS)' '$(ALL_PKGS)')
 
 $(BUILD)/sources: FORCE
-	$(call stamp,$(LIB_SRC) $(MASTER_SRC))
+	$(call stamp,$(LIB_SRC) $(MASTER_SRC) $(TOOL_OBJ))
 
 $(BUILD)/gen/paths.h: FORCE
 	$(call stamp,'#define NEXTHOP_VERSION "$(VERSION)"' \
@@ -143,16 +147,18 @@ $(O)/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/paths.h
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Made anew each time, so that a removed source leaves the library as well.
-$(LIB): $(LIB_OBJ) $(BUILD)/sources
-	@rm -f $@
+$(LIB): $(LIB_OBJ)
+$(TOOL_LIB): $(TOOL_OBJ)
+$(LIB) $(TOOL_LIB): $(BUILD)/sources
+	@mkdir -p $(@D) && rm -f $@
 	$(call say,AR)
-	$Q$(AR) rcs $@ $(LIB_OBJ)
+	$Q$(AR) rcs $@ $(filter %.o,$^)
 
 define LINK
 @mkdir -p $(@D)
 $(call say,LD)
-$Q$(CC) $(ALL_LDFLAGS) $(LDFLAGS_$(@F)) -o $@ $(filter %.o,$^) $(LIB) \
-    $(call PKG_LIBS,$1)
+$Q$(CC) $(ALL_LDFLAGS) $(LDFLAGS_$(@F)) $(ENGINE) -o $@ \
+    $(filter %.o,$^) $(filter $(TOOL_LIB),$^) $(LIB) $(call PKG_LIBS,$1)
 endef
 
 $(BUILD)/sbin/nexthop-master: $(MASTER_OBJ) $(BUILD)/sources
@@ -161,15 +167,16 @@ $(SBIN_PROGS): $(BUILD)/sbin/%: $(O)/master/%.o
 $(INTAKE_PROGS): $(BUILD)/$(LIBEXEC)/%: $(O)/master/%.o
 $(AGENT_PROGS): $(BUILD)/$(LIBEXEC)/%: $(O)/agents/%.o
 $(TOOLS) $(BENCHES) $(UNITS) $(FUZZERS): $(BUILD)/%: $(O)/%.o
+$(TOOLS) $(BENCHES): $(TOOL_LIB)
 $(PROGS) $(TOOLS): $(LIB) $(BUILD)/flags
 	$(call LINK,$(PKGS) $(LIBS_$(@F)))
 $(BENCHES) $(UNITS): $(LIB) $(BUILD)/flags
 	$(call LINK,$(ALL_PKGS))
-$(FUZZERS): LDFLAGS += -fsanitize=fuzzer
+$(FUZZERS): ENGINE := -fsanitize=fuzzer
 $(FUZZERS): $(LIB)
 	$(call LINK,$(ALL_PKGS))
 
--include $(wildcard $(O)/*/*.d $(O)/*/*/*.d)
+-include $(wildcard $(O)/*/*.d $(O)/*/*/*.d $(O)/*/*/*/*.d)
 
 # --- packages ---------------------------------------------------------------
 
@@ -260,9 +267,10 @@ manuals:
 rfcs:
 	@contrib/check/rfcs
 
-## format: clang-format over the C sources
+## format: clang-format over the lines that differ from the last commit
+# Not over whole files: it would undo tables and declarations set with tabs.
 format:
-	@find common master agents t -name '*.[ch]' -exec clang-format -i {} +
+	@git clang-format --extensions c,h
 
 # --- installing -------------------------------------------------------------
 

@@ -50,6 +50,8 @@ struct agent_ops {
 	void	 (*cancel)(void *state, struct delivery *);
 	/* No envelope will come any more: close what is idle. May be NULL. */
 	void	 (*drain)(void *state);
+	/* Connections are still being closed; see agent_quiet(). May be NULL. */
+	bool	 (*is_busy)(void *state);
 	/* Last call; everything must go. May be NULL. */
 	void	 (*stop)(void *state);
 	/* Counters and gauges. May be NULL. */
@@ -62,8 +64,10 @@ int		 agent_main(const struct agent_ops *, int argc, char **argv);
 
 struct loop	*agent_loop(struct agent *);
 bool		 agent_trace(const struct agent *);	/* --trace was given */
-/* A moment of this process when counters changed: STATS will be sent. */
+/* Counters have changed: STATS will be sent. */
 void		 agent_touch_stats(struct agent *);
+/* is_busy() has become false: a process that drains may end. */
+void		 agent_quiet(struct agent *);
 
 /* An envelope on its way.  The arena lives as long as the delivery. */
 struct delivery {

@@ -37,9 +37,14 @@ struct cli {
 	uint8_t		 notify;
 	const char	*orcpt;
 	struct body	 body;
+	uint32_t	*good;		/* recipients that can be framed */
+	uint32_t	 ngood;
 };
 
 void	 cli_init(struct cli *);
+void	 cli_clear(struct cli *);
+/* The recipients; argv must stay. */
+void	 cli_set_rcpts(struct cli *, const char **rcpts, uint32_t n);
 /*
  * Takes one argument that starts with "--" (name=value or name alone) if it is
  * one of the options above: 1 taken, 0 not one of them, -1 wrong (message
@@ -55,18 +60,23 @@ void	 cli_help(FILE *);
  */
 int	 cli_read_message(struct cli *);
 
-/* Envelopes per message, and one of them: message number m from 1, part p
- * from 0. rcpts: room for ENVELOPE_RCPT_MAX; first_r: index of its first
- * recipient. The body's descriptor is lent: the receiver must dup it where it
- * needs its own. */
+/*
+ * Recipients that cannot stand in an envelope at all (control bytes, no UTF-8,
+ * too long) are answered by the rows themselves; the others are cut into parts
+ * of at most ENVELOPE_RCPT_MAX.  cli_envelope() fills one part: rcpts has room
+ * for ENVELOPE_RCPT_MAX, *index_r maps its recipients to those of the run (for
+ * cli_rows_answer()).  The body's descriptor is lent: the receiver must dup()
+ * it where it needs its own.
+ */
 uint32_t cli_parts(const struct cli *);
-void	 cli_envelope(const struct cli *, uint32_t p, struct envelope *,
-	    struct rcpt *rcpts, uint32_t *first_r);
+void	 cli_envelope(const struct cli *, uint32_t part, struct envelope *,
+	    struct rcpt *rcpts, const uint32_t **index_r);
 
 /* The rows of a run. */
 struct cli_rows;
 struct cli_rows *cli_rows_new(const struct cli *, FILE *out);
-/* Recipient r (over all parts) of message m has its answer. */
+/* Recipient r (of the whole run, from 0) of message m (from 1) has its answer.
+ * A second one is ignored. */
 void	 cli_rows_answer(struct cli_rows *, uint32_t m, uint32_t r,
 	    const struct answer *);
 bool	 cli_rows_has(const struct cli_rows *, uint32_t m, uint32_t r);

@@ -52,9 +52,10 @@ buf_reserve(struct buf *b, size_t n)
 		cap = b->cap < BUF_FIRST ? BUF_FIRST : b->cap;
 		while (cap < len + n)
 			cap *= 2;
-		if (cap > b->max && b->max >= len + n)
+		if (cap > b->max)
 			cap = b->max;
-		b->mem = xrealloc(b->mem, cap);
+		/* One more for the NUL of buf_printf(), not counted. */
+		b->mem = xrealloc(b->mem, cap + 1);
 		b->cap = cap;
 	}
 	return b->mem + b->end;
@@ -96,7 +97,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n < 0 || (to = buf_reserve(b, (size_t)n + 1)) == NULL)
+	if (n < 0 || (to = buf_reserve(b, (size_t)n)) == NULL)
 		return -1;
 	va_start(ap, fmt);
 	vsnprintf(to, (size_t)n + 1, fmt, ap);

@@ -54,7 +54,7 @@ buf_is_empty(const struct buf *b)
 static inline char *
 buf_data(const struct buf *b)
 {
-	return b->mem + b->start;
+	return b->mem == NULL ? NULL : b->mem + b->start;
 }
 
 /* Big-endian numbers, as on the wire of frame.h. */

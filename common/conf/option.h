@@ -25,12 +25,16 @@ enum opt_type {
 	OPT_TIME,	/* int64_t in ms; "30" is seconds, also 1.5 500ms 10s 5m
 			 * 2h 1d; min..max in ms */
 	OPT_SIZE,	/* int64_t in bytes; 64k 10M 1G are powers of 1024 */
-	OPT_ENUM,	/* int: the value of one of words[] */
+	OPT_ENUM,	/* int: the value of one of words[], whatever the case
+			 * of its letters */
 	OPT_LIST,	/* struct opt_list: comma-separated, or repeated keys */
 	OPT_ARGV,	/* struct opt_list: split like a shell's words, without
 			 * a shell: quotes '' "" and backslash; repeated keys
 			 * add words */
-	OPT_DICT	/* struct opt_dict: name.key = value; repeated */
+	OPT_DICT	/* struct opt_dict: name.key = value; repeated. A row
+			 * whose own name has the dot goes first. By its name
+			 * alone it takes lines of key = value, or "": given,
+			 * but empty (also the form of its default) */
 };
 
 /* Shared by OPT_LIST and OPT_ARGV; v is NULL-terminated. */
@@ -53,13 +57,16 @@ struct opt_word {
 	const char	*word;		/* NULL ends the list */
 	int		 value;
 	const char	*text;		/* for the manual; NULL: an alias that
-					 * is understood but not shown */
+					 * is understood but not shown, unless
+					 * no word of the row has one */
 };
 
 #define OPT_REQUIRED	0x01	/* must be given; def is NULL */
 #define OPT_SECRET	0x02	/* value never printed */
-#define OPT_FILE	0x04	/* OPT_STRING: must be a readable file */
-#define OPT_CLI_ONLY	0x08	/* not in the configuration file */
+#define OPT_FILE	0x04	/* OPT_STRING: must be a readable file, or ""
+				 * for none; a default is not looked at */
+#define OPT_CLI_ONLY	0x08	/* not in the configuration file: refused with
+				 * OPTS_ONCE, not in the sample */
 
 struct opt_row {
 	const char	*name;
@@ -67,10 +74,13 @@ struct opt_row {
 	size_t		 offset;
 	const char	*def;		/* as text; NULL: unset / empty / 0 */
 	int64_t		 min, max;	/* numbers; both 0: no bound but type's.
-					 * OPT_LIST, _ARGV, _DICT: how many */
-	const struct opt_word *words;
-	/* Extra check of one value (each element of a list): NULL or what is
-	 * wrong with it, static text. */
+					 * OPT_LIST, _ARGV, _DICT: how many (max
+				 * 0: 1,000; min counts where it is given) */
+	const struct opt_word *words;	/* OPT_LIST: what elements may be;
+					 * OPT_DICT: what keys may be */
+	/* Extra check of one value (each element of a list, each value of a
+	 * dictionary): NULL or what is wrong with it, static text that follows
+	 * the value: "is no host name". */
 	const char	*(*check)(const char *value);
 	unsigned	 flags;
 	const char	*text;		/* one or more sentences, plain text */
@@ -110,6 +120,11 @@ enum opts_again {
  * default, further ones add.  -1 with a text in error that names the option,
  * the value and what is allowed; for an unknown name also the nearest known
  * one.  The values are unchanged then.
+ *
+ * A line feed in the value is that of a continuation line: between elements of
+ * lists it stands for a comma, between words and in the values of a dictionary
+ * for a space, elsewhere for nothing.  Other control characters but tabs are
+ * refused, and values beyond 64 KiB.
  */
 int	opts_set(struct opts *, const char *name, const char *value,
 	    enum opts_again, char *error, size_t error_size);
@@ -118,8 +133,12 @@ int	opts_set(struct opts *, const char *name, const char *value,
  * Returns the number of faults reported. */
 int	opts_finish(struct opts *, opt_report *, void *arg);
 
-/* Every option's effective value as text, in table order; a list one call an
- * element; secrets as "(hidden)"; unset ones with value NULL. */
+/*
+ * Every option's effective value as text that opts_set() takes, in table
+ * order; a list one call an element, a dictionary one call a key with the name
+ * "row.key", a command line one call with its words quoted; secrets as
+ * "(hidden)"; unset ones with value NULL, emptied lists with "".
+ */
 void	opts_each(const struct opts *,
 	    void (*)(void *arg, const char *name, const char *value,
 	    bool is_default), void *arg);
@@ -131,7 +150,8 @@ void	opt_table_mdoc(const struct opt_table *, FILE *);	/* .It rows */
 /* Values of single types, for use outside tables. */
 int	opt_parse_time(const char *, int64_t *ms_r);
 int	opt_parse_size(const char *, int64_t *bytes_r);
-int	opt_split_words(const char *, struct opt_list *);	/* -1: unbalanced */
+/* Overwrites the list; -1: a quote is open, or a backslash is the last. */
+int	opt_split_words(const char *, struct opt_list *);
 void	opt_list_clear(struct opt_list *);
 
 #endif

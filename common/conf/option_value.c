@@ -1,15 +1,8 @@
-/*
- * option_value.c - single values: times, sizes, words and command lines, from
- * text and to text.
- */
+/* option_value.c - numbers, times, sizes and words, from text and to text. */
 #include "conf/option_value.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/mem.h"
 #include "base/str.h"
 
 struct unit {
@@ -147,12 +140,8 @@ opt_find_word(const struct opt_word *words, const char *s)
 	return NULL;
 }
 
-/*
- * Whether a word is shown; those without a text are aliases, unless no word
- * has one.
- */
-static bool
-is_shown(const struct opt_word *words, const struct opt_word *word)
+bool
+opt_is_shown(const struct opt_word *words, const struct opt_word *word)
 {
 	if (word->text != NULL)
 		return true;
@@ -170,7 +159,7 @@ opt_join_words(const struct opt_word *words, const char *separator, char *to,
 
 	to[0] = '\0';
 	for (word = words; word->word != NULL; word++) {
-		if (!is_shown(words, word))
+		if (!opt_is_shown(words, word))
 			continue;
 		if (to[0] != '\0')
 			strlcat(to, separator, size);
@@ -256,7 +245,7 @@ word_of(const struct opt_word *words, int64_t value)
 	const struct opt_word *word;
 
 	for (word = words; word->word != NULL; word++)
-		if (word->value == value && is_shown(words, word))
+		if (word->value == value && opt_is_shown(words, word))
 			return word->word;
 	for (word = words; word->word != NULL; word++)
 		if (word->value == value)
@@ -309,121 +298,17 @@ opt_format_range(const struct opt_row *row, char *to, size_t size)
 }
 
 void
-opt_list_add(struct opt_list *list, const char *s, size_t n)
+opt_show(char *to, size_t size, const char *value)
 {
-	char *copy;
+	size_t	len = strlen(value);
+	char	whole[4 * OPT_SHOWN_MAX];
 
-	copy = xmalloc(n + 1);
-	memcpy(copy, s, n);
-	copy[n] = '\0';
-	/* Room in powers of two, always with the NULL at the end. */
-	if (list->v == NULL || ((list->n + 1) & list->n) == 0)
-		list->v = xreallocarray(list->v, 2 * (list->n + 1),
-		    sizeof(*list->v));
-	list->v[list->n++] = copy;
-	list->v[list->n] = NULL;
-}
-
-void
-opt_list_clear(struct opt_list *list)
-{
-	for (size_t i = 0; i < list->n; i++)
-		free(list->v[i]);
-	free(list->v);
-	list->v = NULL;
-	list->n = 0;
-}
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/*
- * One word: quotes and backslashes taken off into to, which has room for all
- * of s.  Returns what follows it, or NULL where a quote is open or a backslash
- * is the last.
- */
-static const char *
-scan_word(const char *s, char *to)
-{
-	char quote = '\0';
-
-	for (; *s != '\0' && (quote != '\0' || !is_space(*s)); s++) {
-		if (quote == '\0' && (*s == '"' || *s == '\'')) {
-			quote = *s;
-			continue;
-		}
-		if (*s == quote) {
-			quote = '\0';
-			continue;
-		}
-		/* As in a shell: literal in '', and in "" before the rest. */
-		if (*s == '\\' && (quote == '\0' || (quote == '"' &&
-		    (s[1] == '"' || s[1] == '\\')))) {
-			if (*++s == '\0')
-				return NULL;
-		}
-		*to++ = *s;
+	/* No byte takes more than four to show. */
+	if (len < OPT_SHOWN_MAX &&
+	    str_escape(whole, sizeof(whole), value, len) < size) {
+		strlcpy(to, whole, size);
+		return;
 	}
-	*to = '\0';
-	return quote == '\0' ? s : NULL;
-}
-
-int
-opt_split_words(const char *s, struct opt_list *list)
-{
-	char *word;
-
-	list->v = NULL;
-	list->n = 0;
-	word = xmalloc(strlen(s) + 1);
-	for (;;) {
-		while (is_space(*s))
-			s++;
-		if (*s == '\0')
-			break;
-		if ((s = scan_word(s, word)) == NULL) {
-			opt_list_clear(list);
-			free(word);
-			return -1;
-		}
-		opt_list_add(list, word, strlen(word));
-	}
-	free(word);
-	return 0;
-}
-
-/* Anything that a reader of a file or a shell may take for something else. */
-static bool
-is_plain_word(const char *s)
-{
-	return *s != '\0' && strpbrk(s, " \t\r\n\"'\\#;") == NULL;
-}
-
-char *
-opt_quote_words(const struct opt_list *list)
-{
-	struct buf	 b;
-	const char	*s;
-
-	buf_init(&b, SIZE_MAX);
-	for (size_t i = 0; i < list->n; i++) {
-		s = list->v[i];
-		if (i > 0)
-			buf_puts(&b, " ");
-		if (is_plain_word(s)) {
-			buf_puts(&b, s);
-			continue;
-		}
-		buf_puts(&b, "\"");
-		for (; *s != '\0'; s++)
-			buf_printf(&b, *s == '"' || *s == '\\' ? "\\%c" : "%c",
-			    *s);
-		buf_puts(&b, "\"");
-	}
-	buf_add(&b, "", 1);
-	/* start is 0: nothing was consumed */
-	return b.mem;
+	str_escape(to, size - strlen("..."), value, len);
+	strlcat(to, "...", size);
 }

@@ -10,6 +10,7 @@
 #define OPT_VALUE_MAX	(64 * 1024)	/* bytes of one value */
 #define OPT_COUNT_MAX	1000		/* of a list whose row has no max */
 #define OPT_SHOWN_MAX	64		/* a value in an error, escaped */
+#define OPT_WORDS_MAX	512		/* the words of a row in an error */
 
 struct opts {
 	const struct opt_table	*table;
@@ -45,12 +46,21 @@ void	 opt_format_range(const struct opt_row *, char *, size_t);
 
 /* NULL, or the row of this word; exact, whatever the case. */
 const struct opt_word *opt_find_word(const struct opt_word *, const char *);
+/* Those without a text are aliases, unless no word has one. */
+bool	 opt_is_shown(const struct opt_word *words, const struct opt_word *);
 /* The words that are shown, between separators; cut at size. */
 void	 opt_join_words(const struct opt_word *, const char *separator,
 	    char *, size_t);
 
 void	 opt_list_add(struct opt_list *, const char *, size_t);
-/* A word so that opt_split_words() gives it back; malloc'ed. */
+/* Words in a line that opt_split_words() takes apart again; malloc'ed. */
 char	*opt_quote_words(const struct opt_list *);
+
+struct opt_pair	*opt_dict_find(const struct opt_dict *, const char *key);
+void	 opt_dict_put(struct opt_dict *, const char *key, const char *value);
+void	 opt_dict_clear(struct opt_dict *);
+
+/* For an error: escaped, and cut where it is long. */
+void	 opt_show(char *, size_t, const char *value);
 
 #endif

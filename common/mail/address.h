@@ -29,24 +29,28 @@ struct address {
  * Takes an address apart; strings go into the arena.  A source route
  * ("@a,@b:user@c", RFC 5321 Appendix C) is stripped, angle brackets around
  * the whole are too, one trailing dot of the domain is removed.  A local part
- * that needs quotes and has none is quoted (RFC 5321 §4.1.2); one that is
- * quoted stays as it is.  -1 with a static text: CR, LF, NUL, other control
- * bytes, unbalanced quotes, empty local part, bytes that are not UTF-8, too
- * long, a domain with blanks, '<', '>', empty labels, a label over 63 or a
- * literal without its bracket.
+ * that needs quotes and has none is quoted (RFC 5321 §4.1.2), up to the last
+ * '@'; one that is quoted stays as it is.  -1 with a static text: CR, LF, other
+ * control bytes, quotes or brackets that are unbalanced or in the middle, empty
+ * local part, bytes that are not UTF-8, over ADDRESS_MAX or DOMAIN_MAX; a
+ * domain with anything but letters, digits, '-', '_', '.' and UTF-8, with an
+ * empty label or one over 63; a literal that is no address.
  */
 int	address_parse(const char *, struct arena *, struct address *,
 	    const char **error_r);
 
 /*
  * The form for the wire: with SMTPUTF8 as it is, else with the domain as
- * A-labels (IDNA2008, libidn2).  NULL if that cannot be: a non-ASCII local
+ * A-labels (RFC 5891; libidn2).  NULL if that cannot be: a non-ASCII local
  * part without SMTPUTF8 (error "SMTPUTF8") or a domain that has no A-labels.
  */
 const char *address_wire(const struct address *, bool has_smtputf8,
 	    struct arena *, const char **error_r);
 
-/* The domain as A-labels, lower case, for look-ups; NULL: cannot exist. */
+/*
+ * The domain (not a literal) as A-labels, lower case, without a trailing dot,
+ * for look-ups; NULL: cannot exist.
+ */
 const char *address_domain_ascii(const char *domain, struct arena *);
 
 /* xtext (RFC 3461 §4); encode: into the arena. */

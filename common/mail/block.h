@@ -22,7 +22,7 @@
 static inline uint64_t
 word_gather(uint64_t w)
 {
-	return (w >> 7 & 0x0101010101010101) * 0x0102040810204080 >> 56;
+	return (w >> 7 & 0x0101010101010101u) * 0x0102040810204080u >> 56;
 }
 
 static inline uint64_t
@@ -37,8 +37,8 @@ word_load(const char *p)
 static inline uint64_t
 block_eq_word(const char *p, char c)
 {
-	const uint64_t	low7 = 0x7f7f7f7f7f7f7f7f;
-	const uint64_t	all_c = 0x0101010101010101 * (uint8_t)c;
+	const uint64_t	low7 = 0x7f7f7f7f7f7f7f7fu;
+	const uint64_t	all_c = 0x0101010101010101u * (uint8_t)c;
 	uint64_t	mask = 0, x;
 
 	for (int i = 0; i < BLOCK_BYTES; i += 8) {

@@ -403,7 +403,8 @@ deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
 		return -1;
 	}
 	if (!deliver_value_fits(a)) {
-		*error_r = a->len == 1 || a->tag == ATTR_BODY_RANGE ?
+		*error_r = a->tag == ATTR_RET || a->tag == ATTR_BODY_TYPE ||
+		    a->tag == ATTR_BODY_RANGE ?
 		    "attribute value out of range" : "control byte in a text";
 		return -1;
 	}

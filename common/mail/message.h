@@ -19,7 +19,7 @@
 /* State of the conversion between two pieces of the input. */
 struct crlf {
 	bool	 stuff;		/* double a dot at the start of a line */
-	bool	 at_bol;	/* the output stands at the start of a line */
+	bool	 at_bol;	/* at the start of a line; not while after_cr */
 	bool	 after_cr;	/* the input ended in CR, not yet written */
 };
 
@@ -30,7 +30,8 @@ void	crlf_init(struct crlf *, bool stuff);
  */
 size_t	crlf_convert(struct crlf *, char *to, const char *from, size_t n);
 /*
- * The end of the input: writes what is held back, and CRLF where the last line has no end.  An empty message stays empty.  At most 4 bytes.
+ * The end of the input: writes what is held back, and CRLF where the last line
+ * has no end.  An empty message stays empty.  At most 2 bytes.
  */
 size_t	crlf_finish(struct crlf *, char *to);
 
@@ -61,14 +62,16 @@ body_left(const struct body_reader *r)
 }
 
 /* What a look over the whole body finds; one pass, at the speed of memory. */
-struct body_facts {
+struct body_facts {		/* lines as crlf_convert() sees them */
 	bool	 has_8bit;	/* a byte >= 0x80 anywhere */
 	bool	 header_8bit;	/* ... before the first empty line */
 	bool	 has_nul;
-	bool	 has_long_line;	/* over 998 bytes without its end (RFC 5321 §4.5.3.1.6) */
-	bool	 is_clean;	/* every line ends CRLF, no lone CR or LF */
+	bool	 has_long_line;	/* over 998 bytes without its end
+				 * (RFC 5321 §4.5.3.1.6) */
+	bool	 is_clean;	/* every line ends CRLF, also the last, no lone
+				 * CR or LF: wire_len is the body's own */
 	bool	 has_dot_line;	/* a line that starts with a dot */
-	uint64_t wire_len;	/* length once converted by crlf (without stuffing) */
+	uint64_t wire_len;	/* once converted and finished, not stuffed */
 };
 
 struct body_scan {		/* the same in pieces */

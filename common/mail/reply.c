@@ -164,17 +164,19 @@ void
 reply_from_server(struct reply *r, struct arena *arena, unsigned code,
     const char *text, size_t text_len, enum stage stage)
 {
-	const char	*at = text, *end = text + text_len, *lf;
+	const char	*line, *end, *lf;
 	struct text	 t;
 	uint8_t		 dsn[3] = { 0, 0, 0 };
 
 	t.len = 0;
-	while (at < end && t.len < sizeof(t.bytes)) {
-		lf = memchr(at, '\n', (size_t)(end - at));
-		add_line(&t, at, lf == NULL ? end : lf, at == text, dsn);
+	for (size_t at = 0; at < text_len && t.len < sizeof(t.bytes);
+	    at = (size_t)(end - text) + 1) {
+		line = text + at;
+		lf = memchr(line, '\n', text_len - at);
+		end = lf == NULL ? text + text_len : lf;
+		add_line(&t, line, end, at == 0, dsn);
 		if (lf != NULL)
 			text_add(&t, "\n", 1);
-		at = lf == NULL ? end : lf + 1;
 	}
 	t.len = text_cut(t.bytes, t.len);
 	for (size_t i = 0; i < t.len; i++)

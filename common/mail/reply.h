@@ -78,8 +78,10 @@ const char	*reply_by_name(enum reply_by);
  * Fill code, cls, dsn and text from what a server said: `text` is the reply
  * without its code, lines joined by LF.  The enhanced code is taken from the
  * start of the text (RFC 2034 §4), stripped from every line that repeats it,
- * its class made that of the code; where there is none it is x.0.0.  Codes
- * outside 200..599 must not reach this.  The text is kept in the arena.
+ * its class made that of the code; where there is none it is x.0.0.  A 3yz is
+ * taken for a transient failure.  Codes outside 200..599 must not reach this.
+ * The text is kept in the arena, at most REPLY_TEXT_MAX bytes that may be no
+ * UTF-8; NUL is shown as '?'.
  */
 void	 reply_from_server(struct reply *, struct arena *, unsigned code,
 	    const char *text, size_t text_len, enum stage);
@@ -88,7 +90,11 @@ void	 reply_from_server(struct reply *, struct arena *, unsigned code,
 #define DSN_FMT		"%u.%u.%u"
 #define DSN_ARG(r)	(r)->dsn[0], (r)->dsn[1], (r)->dsn[2]
 
-/* Reads "d.ddd.ddd" at the start of s; the bytes taken, 0 if there is none. */
+/*
+ * Reads "d.ddd.ddd" at the start of s; the bytes taken, 0 if there is none.
+ * What follows is the caller's to judge.  Numbers over 255, of which none is
+ * registered, become 0: "other or undefined" (RFC 3463 §3.1).
+ */
 size_t	 dsn_parse(const char *s, size_t n, uint8_t dsn_r[3]);
 
 #endif

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 struct loop {
 	struct event_base	*base;
-	TAILQ_HEAD(, later)	 later;
+	struct later_list	 later;
 	int64_t			 now_ms;	/* 0 = not read in this turn */
 	bool			 is_stopped;
 	int			 status;
@@ -69,6 +70,7 @@ run_later(struct loop *l)
 		job->is_queued = false;
 		job->cb(job->arg);
 	}
+	log_flush();
 }
 
 static void
@@ -132,17 +134,25 @@ loop_later(struct loop *l, struct later *job)
 {
 	if (job->is_queued)
 		return;
+	later_hold(&l->later, job);
+}
+
+void
+later_hold(struct later_list *list, struct later *job)
+{
 	job->is_queued = true;
-	TAILQ_INSERT_TAIL(&l->later, job, next);
+	job->list = list;
+	TAILQ_INSERT_TAIL(list, job, next);
 }
 
 void
 loop_forget(struct loop *l, struct later *job)
 {
+	(void)l;
 	if (!job->is_queued)
 		return;
 	job->is_queued = false;
-	TAILQ_REMOVE(&l->later, job, next);
+	TAILQ_REMOVE(job->list, job, next);
 }
 
 /* ---- timers ---- */

@@ -20,9 +20,16 @@ struct loop;
 
 typedef void loop_cb(void *arg);
 
-/* A job for the end of the turn; embedded in its owner. */
+TAILQ_HEAD(later_list, later);
+
+/*
+ * A job for the end of the turn; embedded in its owner.  It may also wait in
+ * a list of somebody else's (list != NULL) who hands it to loop_later() when
+ * its condition has come; loop_forget() takes it out of either.
+ */
 struct later {
 	TAILQ_ENTRY(later) next;
+	struct later_list *list;
 	loop_cb		*cb;
 	void		*arg;
 	bool		 is_queued;
@@ -57,6 +64,7 @@ int64_t		 loop_now_ms(struct loop *);
 
 void		 later_init(struct later *, loop_cb *, void *arg);
 void		 loop_later(struct loop *, struct later *); /* again: no effect */
+void		 later_hold(struct later_list *, struct later *);
 void		 loop_forget(struct loop *, struct later *);
 
 void		 timer_init(struct timer *, struct loop *, loop_cb *, void *arg);

@@ -1,0 +1,317 @@
+/*
+ * agent.c - the skeleton: finds the front, keeps count of deliveries, sees to
+ * it that every recipient is answered once.
+ */
+#include "agent/agent.h"
+
+#include <err.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/front.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define QUIET_MS	2000
+
+/* ---- deliveries ---- */
+
+static struct open_delivery *
+outer(struct delivery *d)
+{
+	return (struct open_delivery *)(void *)d;
+}
+
+static void
+on_free(void *arg)
+{
+	struct open_delivery *o = arg;
+
+	if (o->d.env.body.fd != -1)
+		close(o->d.env.body.fd);
+	arena_free(o->d.arena);
+}
+
+struct delivery *
+delivery_new(struct agent *a, size_t bytes, const struct front_ops *front,
+    void *front_data)
+{
+	struct arena *arena = arena_new(sizeof(struct open_delivery) + bytes);
+	struct open_delivery *o = arena_calloc(arena, 1, sizeof(*o));
+
+	o->d.arena = arena;
+	o->d.env.body.fd = -1;
+	o->d.front = front;
+	o->d.front_data = front_data;
+	o->agent = a;
+	later_init(&o->free_later, on_free, o);
+	return &o->d;
+}
+
+void
+delivery_discard(struct delivery *d)
+{
+	on_free(outer(d));
+}
+
+void
+agent_deliver(struct agent *a, struct delivery *d)
+{
+	struct open_delivery *o = outer(d);
+
+	d->start_ms = loop_now_ms(a->loop);
+	if (d->env.deadline_s != 0)
+		d->deadline_ms = d->start_ms + (int64_t)d->env.deadline_s * 1000;
+	d->open = d->env.nrcpt;
+	d->answered = arena_calloc(d->arena, d->env.nrcpt, 1);
+	TAILQ_INSERT_TAIL(&a->open, o, next);
+	a->nopen++;
+	a->ops->deliver(a->state, d);
+}
+
+struct delivery *
+agent_find(struct agent *a, uint64_t id)
+{
+	struct open_delivery *o;
+
+	TAILQ_FOREACH(o, &a->open, next)
+		if (o->d.id == id)
+			return &o->d;
+	return NULL;
+}
+
+void
+agent_cancel(struct agent *a, struct delivery *d)
+{
+	if (d->is_past_end || d->is_cancelled)
+		return;
+	d->is_cancelled = true;
+	a->ops->cancel(a->state, d);
+}
+
+void
+agent_cancel_all(struct agent *a)
+{
+	struct open_delivery *o, *next;
+
+	/* A cancelled delivery may be over inside the call; it stays in
+	 * memory until the turn ends, but not in the list. */
+	for (o = TAILQ_FIRST(&a->open); o != NULL; o = next) {
+		next = TAILQ_NEXT(o, next);
+		agent_cancel(a, &o->d);
+	}
+}
+
+/* Nothing is being delivered; what is left is saying goodbye to hosts. */
+static void
+check_idle(struct agent *a)
+{
+	if (!a->is_draining || a->nopen > 0)
+		return;
+	if (a->ops->is_busy == NULL || !a->ops->is_busy(a->state))
+		a->on_idle(a);
+	else if (a->quiet.due_ms == 0)
+		timer_set(&a->quiet, QUIET_MS);
+}
+
+void
+agent_quiet(struct agent *a)
+{
+	check_idle(a);
+}
+
+static void
+on_quiet_timeout(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->nopen == 0)
+		a->on_idle(a);
+}
+
+void
+agent_drain(struct agent *a)
+{
+	if (a->is_draining)
+		return;
+	a->is_draining = true;
+	if (a->ops->drain != NULL)
+		a->ops->drain(a->state);
+	check_idle(a);
+}
+
+static void
+delivery_over(struct delivery *d)
+{
+	struct open_delivery *o = outer(d);
+	struct agent *a = o->agent;
+
+	d->front->done(d);
+	TAILQ_REMOVE(&a->open, o, next);
+	a->nopen--;
+	loop_later(a->loop, &o->free_later);
+	check_idle(a);
+}
+
+/* One parseable line per recipient and attempt. */
+static void
+log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
+{
+	char to[512], from[256], text[1024];
+	const struct reply *r = &a->reply;
+	const struct rcpt *rcpt = &d->env.rcpts[i];
+
+	str_escape(to, sizeof(to), rcpt->addr, strlen(rcpt->addr));
+	str_escape(from, sizeof(from), d->env.sender, strlen(d->env.sender));
+	str_escape(text, sizeof(text), r->text, strlen(r->text));
+	log_info("%s: to=<%s> from=<%s> relay=%s[%s]:%u delay=%u.%03u "
+	    "delays=%u.%03u/%u.%03u/%u.%03u dsn=" DSN_FMT " status=%s "
+	    "stage=\"%s\" (%u %s)", *d->env.id == '\0' ? "-" : d->env.id,
+	    to, from, *a->host == '\0' ? "none" : a->host, a->address, a->port,
+	    a->total_ms / 1000, a->total_ms % 1000,
+	    a->wait_ms / 1000, a->wait_ms % 1000,
+	    a->connect_ms / 1000, a->connect_ms % 1000,
+	    a->transaction_ms / 1000, a->transaction_ms % 1000, DSN_ARG(r),
+	    r->cls == REPLY_DELIVERED ? "sent" :
+	    r->cls == REPLY_TRANSIENT ? "deferred" : "bounced",
+	    stage_name(r->stage), r->code, text);
+}
+
+void
+delivery_answer(struct delivery *d, uint32_t i, const struct answer *a)
+{
+	struct answer whole = *a;
+
+	if (i >= d->env.nrcpt || d->answered[i]) {
+		log_error("%s: recipient %u answered twice", d->env.id, i);
+#ifdef __SANITIZE_ADDRESS__
+		abort();
+#endif
+		return;
+	}
+	if (whole.host == NULL)
+		whole.host = "";
+	if (whole.address == NULL)
+		whole.address = "";
+	whole.total_ms = (uint32_t)(loop_now_ms(outer(d)->agent->loop) -
+	    d->start_ms);
+	d->answered[i] = 1;
+	d->open--;
+	if (log_is_on(LOG_LEVEL_INFO))
+		log_answer(d, i, &whole);
+	d->front->answer(d, i, &whole);
+	if (d->open == 0)
+		delivery_over(d);
+}
+
+bool
+delivery_is_answered(const struct delivery *d, uint32_t i)
+{
+	return d->answered[i] != 0;
+}
+
+void
+delivery_answer_rest(struct delivery *d, const struct answer *a)
+{
+	uint32_t i, n = d->env.nrcpt;
+
+	/* The delivery outlives this turn, so d stays readable. */
+	for (i = 0; i < n; i++)
+		if (!d->answered[i])
+			delivery_answer(d, i, a);
+}
+
+void
+delivery_connected(struct delivery *d)
+{
+	d->front->stage(d, STAGE_CONNECT);
+}
+
+void
+delivery_before_end(struct delivery *d, struct later *go)
+{
+	d->is_past_end = true;
+	d->front->before_end(d, go);
+}
+
+/* ---- the process ---- */
+
+struct loop *
+agent_loop(struct agent *a)
+{
+	return a->loop;
+}
+
+bool
+agent_trace(const struct agent *a)
+{
+	return a->want_trace;
+}
+
+void
+agent_touch_stats(struct agent *a)
+{
+	if (a->on_stats != NULL)
+		a->on_stats(a);
+}
+
+int
+agent_start(struct agent *a, char *error, size_t size)
+{
+	a->state = a->ops->start(a, opts_values(a->opts), error, size);
+	return a->state == NULL ? -1 : 0;
+}
+
+void
+agent_stop(struct agent *a)
+{
+	if (a->state != NULL && a->ops->stop != NULL)
+		a->ops->stop(a->state);
+	a->state = NULL;
+	timer_clear(&a->quiet);
+	loop_turn(a->loop, 0);		/* what was put off: frees */
+}
+
+/* A descriptor for each connection and another for each message. */
+void
+raise_descriptor_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+int
+agent_main(const struct agent_ops *ops, int argc, char **argv)
+{
+	struct agent a = { .ops = ops };
+	const char *env = getenv(CHANNEL_ENV);
+	int64_t fd;
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_open(ops->name);
+	TAILQ_INIT(&a.open);
+	a.loop = loop_new();
+	timer_init(&a.quiet, a.loop, on_quiet_timeout, &a);
+	a.opts = opts_new(ops->table);
+	if (env == NULL)
+		status = front_cli(&a, argc, argv);
+	else if (str_to_int64(env, 3, 65535, &fd) == -1) {
+		log_error("%s=%s: not a descriptor", CHANNEL_ENV, env);
+		status = EX_USAGE;
+	} else {
+		unsetenv(CHANNEL_ENV);
+		status = front_channel(&a, (int)fd);
+	}
+	opts_free(a.opts);
+	loop_free(a.loop);
+	return status;
+}

@@ -1,0 +1,469 @@
+/*
+ * cli.c - the arguments and the message of a delivery asked for on a command
+ * line; the rows of its answers are cli_rows.c.
+ */
+#include "agent/cli.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/option.h"
+#include "mail/address.h"
+
+#define COUNT_MAX	100000000
+#define MEMORY_MAX	(1024 * 1024)
+#define GAP_MAX_MS	(86400 * 1000LL)
+
+void
+cli_init(struct cli *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->from = "";
+	c->count = c->parallel = 1;
+	c->body.fd = -1;
+	c->env.body.fd = -1;
+	c->env.id = c->env.relay = c->env.sender = "";
+}
+
+void
+cli_clear(struct cli *c)
+{
+	free(c->good);
+	if (c->body.mem != NULL)
+		free((char *)(uintptr_t)c->body.mem);
+	if (c->body.fd > STDERR_FILENO)
+		close(c->body.fd);
+}
+
+/* ---- options ---- */
+
+static int
+set_number(const char *value, int64_t max, uint32_t *to)
+{
+	int64_t v;
+
+	if (str_to_int64(value, 1, max, &v) == -1)
+		return -1;
+	*to = (uint32_t)v;
+	return 0;
+}
+
+static int
+set_from(struct cli *c, const char *v)
+{
+	/* "<>" is how the null reverse-path is written. */
+	c->from = strcmp(v, "<>") == 0 ? "" : v;
+	return str_has_control(v) || !str_is_utf8(v, strlen(v)) ||
+	    strlen(v) > ADDRESS_MAX ? -1 : 0;
+}
+
+static int
+set_output(struct cli *c, const char *v)
+{
+	static const char *const words[] = { "text", "tsv", "json" };
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (strcmp(v, words[i]) == 0) {
+			c->output = (enum cli_output)i;
+			return 0;
+		}
+	return -1;
+}
+
+static int
+set_count(struct cli *c, const char *v)
+{
+	return set_number(v, COUNT_MAX, &c->count);
+}
+
+static int
+set_parallel(struct cli *c, const char *v)
+{
+	return set_number(v, 65535, &c->parallel);
+}
+
+static int
+set_gap(struct cli *c, const char *v)
+{
+	return opt_parse_time(v, &c->gap_ms) == -1 || c->gap_ms < 0 ||
+	    c->gap_ms > GAP_MAX_MS ? -1 : 0;
+}
+
+static int
+set_ret(struct cli *c, const char *v)
+{
+	c->env.ret = strcasecmp(v, "FULL") == 0 ? RET_FULL :
+	    strcasecmp(v, "HDRS") == 0 ? RET_HDRS : RET_NONE;
+	return c->env.ret == RET_NONE ? -1 : 0;
+}
+
+static int
+set_notify(struct cli *c, const char *v)
+{
+	static const struct {
+		const char	*word;
+		uint8_t		 bit;
+	} words[] = {
+		{ "NEVER", NOTIFY_NEVER }, { "SUCCESS", NOTIFY_SUCCESS },
+		{ "FAILURE", NOTIFY_FAILURE }, { "DELAY", NOTIFY_DELAY },
+	};
+	size_t i, n;
+
+	for (; *v != '\0'; v += n + (v[n] == ',')) {
+		n = strcspn(v, ",");
+		for (i = 0; i < 4; i++)
+			if (strlen(words[i].word) == n &&
+			    strncasecmp(v, words[i].word, n) == 0)
+				break;
+		if (i == 4)
+			return -1;
+		c->notify |= words[i].bit;
+	}
+	/* RFC 3461 §4.1: NEVER stands alone. */
+	return c->notify == 0 || ((c->notify & NOTIFY_NEVER) != 0 &&
+	    c->notify != NOTIFY_NEVER) ? -1 : 0;
+}
+
+static int
+set_body(struct cli *c, const char *v)
+{
+	static const char *const words[] = { "", "7BIT", "8BITMIME",
+	    "BINARYMIME" };
+	uint8_t i;
+
+	for (i = 1; i < 4; i++)
+		if (strcasecmp(v, words[i]) == 0) {
+			c->env.body_type = i;
+			return 0;
+		}
+	return -1;
+}
+
+static int
+set_deadline(struct cli *c, const char *v)
+{
+	int64_t ms;
+
+	if (opt_parse_time(v, &ms) == -1 || ms < 1000 ||
+	    ms / 1000 > UINT32_MAX)
+		return -1;
+	c->env.deadline_s = (uint32_t)(ms / 1000);
+	return 0;
+}
+
+static int
+set_attempts(struct cli *c, const char *v)
+{
+	return set_number(v, INT32_MAX, &c->env.attempts);
+}
+
+static int
+set_orcpt(struct cli *c, const char *v)
+{
+	c->orcpt = v;
+	return xtext_is_valid(v) && strchr(v, ';') != NULL ? 0 : -1;
+}
+
+static int
+set_envid(struct cli *c, const char *v)
+{
+	c->env.envid = v;
+	return xtext_is_valid(v) && strlen(v) <= 100 ? 0 : -1;
+}
+
+static int
+set_smtputf8(struct cli *c, const char *v)
+{
+	(void)v;
+	c->env.flags |= ENV_SMTPUTF8;
+	return 0;
+}
+
+static int
+set_requiretls(struct cli *c, const char *v)
+{
+	(void)v;
+	c->env.flags |= ENV_REQUIRETLS;
+	return 0;
+}
+
+static int
+set_trace(struct cli *c, const char *v)
+{
+	(void)v;
+	c->trace = true;
+	return 0;
+}
+
+/* The options of a delivery: those with set, and texts of the envelope. */
+static const struct cli_row {
+	const char	*name;
+	const char	*what;		/* NULL: takes no value */
+	int		(*set)(struct cli *, const char *);
+	size_t		 text;		/* offset in struct envelope, if !set */
+	const char	*help;
+} rows[] = {
+	{ "from", "ADDR", set_from, 0, "envelope sender; empty or <> is the "
+	    "null sender" },
+	{ "output", "text|tsv|json", set_output, 0, "how the answers are "
+	    "printed" },
+	{ "trace", NULL, set_trace, 0, "the dialogue on stderr, secrets "
+	    "masked" },
+	{ "count", "N", set_count, 0, "send the message N times" },
+	{ "parallel", "N", set_parallel, 0, "N of them at once" },
+	{ "gap", "TIME", set_gap, 0, "from the start of one to the next" },
+	{ "id", "TEXT", NULL, offsetof(struct envelope, id), "name of the "
+	    "envelope in logs" },
+	{ "nexthop", "HOST", NULL, offsetof(struct envelope, nexthop),
+	    "deliver there instead" },
+	{ "source", "ADDRESS", NULL, offsetof(struct envelope, source),
+	    "connect from this address" },
+	{ "ehlo", "NAME", NULL, offsetof(struct envelope, ehlo), "name in "
+	    "EHLO" },
+	{ "envid", "XTEXT", set_envid, 0, "DSN envelope id (RFC 3461)" },
+	{ "ret", "FULL|HDRS", set_ret, 0, "DSN: what a bounce returns" },
+	{ "notify", "LIST", set_notify, 0, "DSN: NEVER or SUCCESS, FAILURE, "
+	    "DELAY" },
+	{ "orcpt", "TYPE;XTEXT", set_orcpt, 0, "DSN: original recipient" },
+	{ "body", "7BIT|8BITMIME|BINARYMIME", set_body, 0, "what the message "
+	    "is; looked at where not given" },
+	{ "smtputf8", NULL, set_smtputf8, 0, "ask for SMTPUTF8 (RFC 6531)" },
+	{ "requiretls", NULL, set_requiretls, 0, "ask for REQUIRETLS "
+	    "(RFC 8689)" },
+	{ "deadline", "TIME", set_deadline, 0, "give up after" },
+	{ "attempts", "N", set_attempts, 0, "earlier attempts" },
+	{ "client-ip", "ADDRESS", NULL, offsetof(struct envelope, client_ip),
+	    "the client that submitted the message" },
+	{ "client-host", "NAME", NULL, offsetof(struct envelope, client_host),
+	    "its host name" },
+	{ "client-helo", "NAME", NULL, offsetof(struct envelope, client_helo),
+	    "its HELO name" },
+	{ "client-proto", "TEXT", NULL, offsetof(struct envelope,
+	    client_proto), "the protocol it used" },
+	{ "client-auth", "TEXT", NULL, offsetof(struct envelope, client_auth),
+	    "the user it authenticated as" },
+};
+#define NROWS	(sizeof(rows) / sizeof(rows[0]))
+
+static bool
+name_is(const char *arg, size_t n, const char *name)
+{
+	size_t i;
+
+	if (strlen(name) != n)
+		return false;
+	for (i = 0; i < n; i++)
+		if ((arg[i] == '_' ? '-' : arg[i]) != name[i])
+			return false;
+	return true;
+}
+
+static int
+set_text(struct cli *c, const struct cli_row *row, const char *value)
+{
+	const char **to = (const char **)(void *)((char *)&c->env + row->text);
+
+	*to = value;
+	return str_has_control(value) || !str_is_utf8(value, strlen(value)) ||
+	    strlen(value) > FRAME_TEXT_MAX ? -1 : 0;
+}
+
+int
+cli_option(struct cli *c, const char *arg)
+{
+	const struct cli_row *row;
+	const char *name = arg + 2, *value;
+	size_t n = strcspn(name, "=");
+	char shown[128];
+
+	for (row = rows; row < rows + NROWS; row++)
+		if (name_is(name, n, row->name))
+			break;
+	if (row == rows + NROWS)
+		return 0;
+	value = name[n] == '=' ? name + n + 1 : NULL;
+	if ((value == NULL) != (row->what == NULL)) {
+		warnx("--%s takes %s", row->name,
+		    row->what == NULL ? "no value" : "a value");
+		return -1;
+	}
+	if ((row->set != NULL ? row->set(c, value) :
+	    set_text(c, row, value)) == -1) {
+		str_escape(shown, sizeof(shown), value, strlen(value));
+		warnx("--%s: \"%s\" is not %s", row->name, shown, row->what);
+		return -1;
+	}
+	return 1;
+}
+
+void
+cli_help(FILE *fp)
+{
+	const struct cli_row *row;
+	char left[64];
+
+	for (row = rows; row < rows + NROWS; row++) {
+		snprintf(left, sizeof(left), "--%s%s%s", row->name,
+		    row->what == NULL ? "" : "=",
+		    row->what == NULL ? "" : row->what);
+		fprintf(fp, "  %-32s %s\n", left, row->help);
+	}
+}
+
+/* ---- recipients ---- */
+
+void
+cli_set_rcpts(struct cli *c, const char **rcpts, uint32_t n)
+{
+	uint32_t i;
+
+	c->rcpts = rcpts;
+	c->nrcpt = n;
+	c->good = xreallocarray(NULL, n, sizeof(*c->good));
+	c->ngood = 0;
+	for (i = 0; i < n; i++)
+		if (!str_has_control(rcpts[i]) &&
+		    strlen(rcpts[i]) <= ADDRESS_MAX &&
+		    str_is_utf8(rcpts[i], strlen(rcpts[i])))
+			c->good[c->ngood++] = i;
+}
+
+uint32_t
+cli_parts(const struct cli *c)
+{
+	return (c->ngood + ENVELOPE_RCPT_MAX - 1) / ENVELOPE_RCPT_MAX;
+}
+
+void
+cli_envelope(const struct cli *c, uint32_t part, struct envelope *env,
+    struct rcpt *to, const uint32_t **index_r)
+{
+	uint32_t i, first = part * ENVELOPE_RCPT_MAX, n = c->ngood - first;
+
+	if (n > ENVELOPE_RCPT_MAX)
+		n = ENVELOPE_RCPT_MAX;
+	*env = c->env;
+	env->sender = c->from;
+	env->rcpts = to;
+	env->nrcpt = n;
+	env->body = c->body;
+	for (i = 0; i < n; i++)
+		to[i] = (struct rcpt){ c->rcpts[c->good[first + i]], c->orcpt,
+		    c->notify };
+	*index_r = c->good + first;
+}
+
+/* ---- the message ---- */
+
+static int
+spool_file(void)
+{
+	const char *dir = getenv("TMPDIR");
+	char path[256];
+	int fd;
+
+	if (dir == NULL || *dir == '\0')
+		dir = "/tmp";
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1) {		/* a file system without O_TMPFILE */
+		snprintf(path, sizeof(path), "%s/nexthop.XXXXXX", dir);
+		if ((fd = mkostemp(path, O_CLOEXEC)) != -1)
+			unlink(path);
+	}
+	if (fd == -1)
+		warn("temporary file in %s", dir);
+	return fd;
+}
+
+static int
+write_all(int fd, const char *p, size_t n)
+{
+	ssize_t did;
+
+	for (; n > 0; p += did, n -= (size_t)did)
+		if ((did = write(fd, p, n)) == -1) {
+			if (errno != EINTR)
+				return -1;
+			did = 0;
+		}
+	return 0;
+}
+
+/* A pipe, or anything else that can be read but once. */
+static int
+read_stream(struct cli *c)
+{
+	size_t n = 0, cap = 16 * 1024;
+	char *mem = xmalloc(cap);
+	ssize_t got;
+	int fd = -1;
+
+	while ((got = read(STDIN_FILENO, mem + n, cap - n)) != 0) {
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1) {
+			warn("reading the message from stdin");
+			goto fail;
+		}
+		n += (size_t)got;
+		c->body.len += (size_t)got;
+		if (n < cap)
+			continue;
+		if (cap < MEMORY_MAX) {
+			mem = xrealloc(mem, cap *= 2);
+			continue;
+		}
+		if ((fd == -1 && (fd = spool_file()) == -1) ||
+		    write_all(fd, mem, n) == -1) {
+			warn("keeping the message in a temporary file");
+			goto fail;
+		}
+		n = 0;
+	}
+	if (fd != -1 && write_all(fd, mem, n) == -1) {
+		warn("keeping the message in a temporary file");
+		goto fail;
+	}
+	c->body.fd = fd;
+	c->body.mem = fd == -1 ? mem : NULL;
+	if (fd != -1)
+		free(mem);
+	return 0;
+fail:
+	free(mem);
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+int
+cli_read_message(struct cli *c)
+{
+	struct stat st;
+	off_t at;
+
+	if (isatty(STDIN_FILENO))
+		warnx("reading the message from the terminal; end with Ctrl-D");
+	if (fstat(STDIN_FILENO, &st) == -1) {
+		warn("stdin");
+		return -1;
+	}
+	c->body.offset = c->body.len = 0;
+	if (!S_ISREG(st.st_mode) ||
+	    (at = lseek(STDIN_FILENO, 0, SEEK_CUR)) == -1)
+		return read_stream(c);
+	if (at > st.st_size)
+		at = st.st_size;
+	c->body.fd = STDIN_FILENO;
+	c->body.offset = (uint64_t)at;
+	c->body.len = (uint64_t)(st.st_size - at);
+	return 0;
+}

@@ -1,0 +1,69 @@
+/*
+ * front.h - what the skeleton and its fronts share; private to common/agent.
+ */
+#ifndef AGENT_FRONT_H
+#define AGENT_FRONT_H
+
+#include <sys/queue.h>
+
+#include "agent/agent.h"
+
+/* How facts about a delivery get back to whoever asked for it. */
+struct front_ops {
+	void	(*stage)(struct delivery *, enum stage);
+	/* Run go later, once everything said so far is out of our hands. */
+	void	(*before_end)(struct delivery *, struct later *go);
+	void	(*answer)(struct delivery *, uint32_t i, const struct answer *);
+	/* All are answered; the delivery goes after this. */
+	void	(*done)(struct delivery *);
+};
+
+struct open_delivery {		/* what agent.c keeps with each */
+	struct delivery	 d;
+	TAILQ_ENTRY(open_delivery) next;
+	struct agent	*agent;
+	struct later	 free_later;
+};
+
+struct agent {
+	const struct agent_ops *ops;
+	struct loop	*loop;
+	struct opts	*opts;
+	void		*state;
+	TAILQ_HEAD(, open_delivery) open;
+	uint32_t	 nopen;
+	bool		 is_draining;
+	struct timer	 quiet;		/* how long a drain waits for is_busy */
+	bool		 want_trace;
+	/* Set by the front: the last delivery of a drain is over; the
+	 * statistics have changed. */
+	void		(*on_idle)(struct agent *);
+	void		(*on_stats)(struct agent *);
+	void		*front;
+};
+
+/* Calls ops->start; -1 with a text. */
+int		 agent_start(struct agent *, char *error, size_t);
+void		 agent_stop(struct agent *);
+/*
+ * A delivery with its arena, at first able to hold `bytes` besides itself.
+ * Fill in env, then agent_deliver(); or delivery_discard() if it never gets
+ * that far.
+ */
+struct delivery	*delivery_new(struct agent *, size_t bytes,
+		    const struct front_ops *, void *front_data);
+void		 delivery_discard(struct delivery *);
+void		 agent_deliver(struct agent *, struct delivery *);
+struct delivery	*agent_find(struct agent *, uint64_t id);
+void		 agent_cancel(struct agent *, struct delivery *);
+void		 agent_cancel_all(struct agent *);
+/* No more will come; on_idle follows, perhaps at once. */
+void		 agent_drain(struct agent *);
+
+/* The fronts: the exit status of the process. */
+int		 front_channel(struct agent *, int fd);
+int		 front_cli(struct agent *, int argc, char **argv);
+
+void		 raise_descriptor_limit(void);
+
+#endif

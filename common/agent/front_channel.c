@@ -1,0 +1,456 @@
+/*
+ * front_channel.c - envelopes from nexthop-master over the inherited
+ * socketpair, answers back as frames (nexthop-agent(7)).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/front.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "net/channel.h"
+#include "paths.h"
+
+#define WINDOW_DEFAULT	1000
+#define OUT_BYTES_MAX	((size_t)1 << 30)	/* bounded by window x recipients */
+#define STATS_MS	1000
+#define ORPHAN_MS	2000	/* the master is gone: finish what is in doubt */
+
+struct channel_front {
+	struct agent	*agent;
+	struct channel	*channel;
+	struct event	 ev_term;
+	struct timer	 stats, orphan;
+	struct later_list held;		/* before_end: wait for the flush */
+	char		*relay;
+	uint32_t	 window;
+	bool		 is_ready;
+	bool		 is_leaving;	/* exit once the output is gone */
+	int		 status;
+};
+
+static void
+leave(struct channel_front *f, int status)
+{
+	if (!f->is_leaving)
+		f->status = status;
+	f->is_leaving = true;
+	if (channel_fd(f->channel) == -1 || channel_pending(f->channel) == 0)
+		loop_stop(f->agent->loop, f->status);
+}
+
+/* The asker broke the protocol, or we cannot go on: no frame is safe. */
+static void
+fail(struct channel_front *f, const char *what)
+{
+	log_error("channel: %s", what);
+	channel_close(f->channel);
+	leave(f, EX_PROTOCOL);
+}
+
+/* ---- answers ---- */
+
+static void
+queued(struct channel_front *f, size_t start, int result)
+{
+	if (channel_fd(f->channel) == -1)
+		buf_clear(channel_out(f->channel));
+	else if (result == -1)
+		fail(f, "output is full");
+	else
+		channel_queued(f->channel, start, -1);
+}
+
+static void
+front_stage(struct delivery *d, enum stage stage)
+{
+	struct channel_front *f = d->front_data;
+	struct buf *out = channel_out(f->channel);
+	size_t start = buf_len(out);
+	uint32_t *set = NULL, i, n = 0;
+
+	if (d->open != d->env.nrcpt) {
+		set = arena_alloc(d->arena, d->open * sizeof(*set));
+		for (i = 0; i < d->env.nrcpt; i++)
+			if (!d->answered[i])
+				set[n++] = i;
+	}
+	queued(f, start, frame_put_stage(out, d->id, stage, set, n));
+}
+
+/* The STAGE must be in the kernel's hands before end-of-data is: `go` is held
+ * until the channel has drained. */
+static void
+front_before_end(struct delivery *d, struct later *go)
+{
+	struct channel_front *f = d->front_data;
+
+	front_stage(d, STAGE_DOT);
+	if (channel_fd(f->channel) == -1) {
+		loop_later(f->agent->loop, go);
+		return;
+	}
+	later_hold(&f->held, go);
+}
+
+static void
+release_held(struct channel_front *f)
+{
+	struct later *go;
+
+	while ((go = TAILQ_FIRST(&f->held)) != NULL) {
+		loop_forget(f->agent->loop, go);
+		loop_later(f->agent->loop, go);
+	}
+}
+
+static void
+front_answer(struct delivery *d, uint32_t i, const struct answer *a)
+{
+	struct channel_front *f = d->front_data;
+	struct buf *out = channel_out(f->channel);
+	size_t start = buf_len(out);
+
+	queued(f, start, frame_put_result(out, d->id, i, a));
+}
+
+static void
+front_done(struct delivery *d)
+{
+	struct channel_front *f = d->front_data;
+	struct buf *out = channel_out(f->channel);
+	size_t start = buf_len(out);
+
+	queued(f, start, frame_put_bare(out, FRAME_DONE, d->id));
+}
+
+static const struct front_ops channel_front_ops = {
+	.stage = front_stage,
+	.before_end = front_before_end,
+	.answer = front_answer,
+	.done = front_done,
+};
+
+/* ---- statistics ---- */
+
+static void
+put_stat(void *arg, const char *name, uint64_t value)
+{
+	frame_put_text(arg, ATTR_STAT_NAME, name);
+	frame_put_u64(arg, ATTR_STAT_VALUE, value);
+}
+
+static void
+on_stats(void *arg)
+{
+	struct channel_front *f = arg;
+	struct buf *out = channel_out(f->channel);
+	size_t start = buf_len(out);
+	struct frame_out o;
+
+	if (channel_fd(f->channel) == -1)
+		return;
+	frame_begin(&o, out, FRAME_STATS, 0, 0);
+	f->agent->ops->stats(f->agent->state, put_stat, &o);
+	queued(f, start, frame_end(&o));
+}
+
+static void
+want_stats(struct agent *a)
+{
+	struct channel_front *f = a->front;
+
+	if (a->ops->stats != NULL && f->stats.due_ms == 0)
+		timer_set(&f->stats, STATS_MS);
+}
+
+/* ---- CONFIG ---- */
+
+struct config {
+	struct channel_front *f;
+	struct frame_out out;
+	uint32_t	 index;
+	unsigned	 nfaults;
+	bool		 want_options;
+};
+
+static void
+config_fault(struct config *c, uint32_t index, const char *text)
+{
+	if (index != UINT32_MAX)
+		frame_put_u32(&c->out, ATTR_OPTION_INDEX, index);
+	frame_put_text(&c->out, ATTR_ERROR, text);
+	c->nfaults++;
+}
+
+static void
+on_table_fault(void *arg, const char *name, const char *text)
+{
+	char line[1024];
+
+	if (name == NULL)
+		strlcpy(line, text, sizeof(line));
+	else
+		snprintf(line, sizeof(line), "%s: %s", name, text);
+	config_fault(arg, UINT32_MAX, line);
+}
+
+static void
+put_option(void *arg, const char *name, const char *value, bool is_default)
+{
+	(void)is_default;
+	if (value == NULL)
+		return;
+	frame_put_text(arg, ATTR_OPTION_NAME, name);
+	frame_put_text(arg, ATTR_OPTION_VALUE, value);
+}
+
+/* 0, or -1 where the frame itself is wrong. */
+static int
+config_attrs(struct config *c, const struct frame *frame)
+{
+	struct opts *opts = c->f->agent->opts;
+	struct arena *arena = arena_new(frame->len);
+	const char *name = NULL, *text;
+	char error[512];
+	struct attr a;
+	size_t at = 0;
+	int n;
+
+	while ((n = frame_next(frame, &at, &a)) == 1) {
+		if (a.tag == ATTR_WANT_OPTIONS) {
+			c->want_options = true;
+			continue;
+		}
+		if ((a.tag & ATTR_SKIPPABLE) != 0)
+			continue;
+		if ((text = attr_text(&a, arena)) == NULL)
+			break;
+		if (a.tag == ATTR_RELAY) {
+			free(c->f->relay);
+			c->f->relay = xstrdup(text);
+		} else if (a.tag == ATTR_OPTION_NAME)
+			name = text;
+		else if (a.tag == ATTR_OPTION_VALUE && name != NULL) {
+			if (opts_set(opts, name, text, OPTS_ONCE, error,
+			    sizeof(error)) == -1)
+				config_fault(c, c->index, error);
+			c->index++;
+			name = NULL;
+		} else
+			break;
+	}
+	arena_free(arena);
+	return n == 0 ? 0 : -1;
+}
+
+static void
+got_config(struct channel_front *f, const struct frame *frame)
+{
+	struct agent *a = f->agent;
+	struct buf *out = channel_out(f->channel);
+	size_t start = buf_len(out);
+	struct config c = { .f = f };
+	char ident[128], error[512];
+
+	frame_begin(&c.out, out, FRAME_READY, 0, 0);
+	if (f->is_ready || config_attrs(&c, frame) == -1) {
+		fail(f, "malformed CONFIG");
+		return;
+	}
+	if (c.nfaults == 0)
+		opts_finish(a->opts, on_table_fault, &c);
+	snprintf(ident, sizeof(ident), "%s/%s", a->ops->name,
+	    f->relay == NULL ? "-" : f->relay);
+	log_set_ident(ident);
+	if (c.nfaults == 0 && agent_start(a, error, sizeof(error)) == -1)
+		config_fault(&c, UINT32_MAX, error);
+	if (c.nfaults == 0) {
+		f->window = a->ops->window == NULL ? WINDOW_DEFAULT :
+		    a->ops->window(opts_values(a->opts));
+		frame_put_u32(&c.out, ATTR_WINDOW, f->window);
+		if (c.want_options)
+			opts_each(a->opts, put_option, &c.out);
+		f->is_ready = true;
+	}
+	queued(f, start, frame_end(&c.out));
+	if (c.nfaults > 0 || c.want_options)
+		leave(f, c.nfaults > 0 ? EX_CONFIG : EX_OK);
+}
+
+/* ---- deliveries ---- */
+
+static void
+got_deliver(struct channel_front *f, const struct frame *frame, int fd)
+{
+	struct delivery *d;
+	const char *error;
+
+	if (!f->is_ready || f->agent->nopen >= f->window) {
+		if (fd != -1)
+			close(fd);
+		fail(f, f->is_ready ? "more deliveries than the window" :
+		    "DELIVER before READY");
+		return;
+	}
+	/* Strings take no more than the frame; alignment and answers some. */
+	d = delivery_new(f->agent, frame->len + 1024, &channel_front_ops, f);
+	d->id = frame->id;
+	if (frame_get_deliver(frame, fd, d->arena, &d->env, &error) == -1) {
+		delivery_discard(d);
+		fail(f, error);
+		return;
+	}
+	agent_deliver(f->agent, d);
+}
+
+static void
+on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
+{
+	struct channel_front *f = arg;
+	struct delivery *d;
+
+	(void)bytes;
+	if (fd != -1 && frame->type != FRAME_DELIVER) {
+		close(fd);
+		fail(f, "descriptor with a frame that takes none");
+		return;
+	}
+	switch (frame->type) {
+	case FRAME_CONFIG:
+		got_config(f, frame);
+		break;
+	case FRAME_DELIVER:
+		got_deliver(f, frame, fd);
+		break;
+	case FRAME_CANCEL:
+		/* One that is over already is no fault: it crossed DONE. */
+		if ((d = agent_find(f->agent, frame->id)) != NULL)
+			agent_cancel(f->agent, d);
+		break;
+	case FRAME_DRAIN:
+		agent_drain(f->agent);
+		break;
+	default:
+		fail(f, "frame of a type that an agent does not take");
+		break;
+	}
+}
+
+static void
+on_drained(void *arg)
+{
+	struct channel_front *f = arg;
+
+	release_held(f);
+	if (f->is_leaving)
+		loop_stop(f->agent->loop, f->status);
+}
+
+/* The master is gone: nobody can hear an answer.  What is past end-of-data is
+ * given a moment to end in order, everything else is dropped now. */
+static void
+on_closed(void *arg, const char *error)
+{
+	struct channel_front *f = arg;
+
+	if (error != NULL)
+		log_warning("channel: %s", error);
+	release_held(f);
+	timer_set(&f->orphan, ORPHAN_MS);
+	agent_cancel_all(f->agent);
+	agent_drain(f->agent);
+}
+
+static void
+on_orphan(void *arg)
+{
+	struct channel_front *f = arg;
+
+	leave(f, EX_OK);
+}
+
+static void
+on_idle(struct agent *a)
+{
+	leave(a->front, EX_OK);
+}
+
+static void
+on_term(evutil_socket_t sig, short what, void *arg)
+{
+	struct channel_front *f = arg;
+
+	(void)sig;
+	(void)what;
+	if (f->is_ready)
+		agent_drain(f->agent);
+	else
+		leave(f, EX_OK);
+}
+
+static const struct channel_ops channel_front_channel_ops = {
+	.frame = on_frame,
+	.closed = on_closed,
+	.drained = on_drained,
+};
+
+static void
+say_hello(struct channel_front *f)
+{
+	struct buf *out = channel_out(f->channel);
+	struct frame_out o;
+
+	frame_begin(&o, out, FRAME_HELO, 0, 0);
+	frame_put_u8(&o, ATTR_VERSION_MIN, FRAME_VERSION);
+	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
+	frame_put_text(&o, ATTR_AGENT, f->agent->ops->name);
+	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
+	queued(f, 0, frame_end(&o));
+}
+
+int
+front_channel(struct agent *a, int fd)
+{
+	struct channel_front f = { .agent = a };
+	int status, type;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &type, &len) == -1 ||
+	    type != AF_UNIX) {
+		log_error("%s: descriptor %d is not a UNIX socket",
+		    CHANNEL_ENV, fd);
+		return EX_USAGE;
+	}
+	/* The terminal's Ctrl-C is the master's to answer. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	raise_descriptor_limit();
+	TAILQ_INIT(&f.held);
+	a->front = &f;
+	a->on_idle = on_idle;
+	a->on_stats = want_stats;
+	f.channel = channel_new(a->loop, fd, OUT_BYTES_MAX,
+	    &channel_front_channel_ops, &f);
+	timer_init(&f.stats, a->loop, on_stats, &f);
+	timer_init(&f.orphan, a->loop, on_orphan, &f);
+	event_assign(&f.ev_term, loop_base(a->loop), SIGTERM,
+	    EV_SIGNAL | EV_PERSIST, on_term, &f);
+	event_add(&f.ev_term, NULL);
+	say_hello(&f);
+	status = loop_run(a->loop);
+	channel_close(f.channel);	/* no frame may come while we stop */
+	agent_stop(a);
+	channel_free(f.channel);
+	event_del(&f.ev_term);
+	timer_clear(&f.stats);
+	timer_clear(&f.orphan);
+	loop_turn(a->loop, 0);
+	free(f.relay);
+	return status;
+}

@@ -1,0 +1,18 @@
+/* option_name.h - the row that a name means, or may have meant. */
+#ifndef CONF_OPTION_NAME_H
+#define CONF_OPTION_NAME_H
+
+#include "conf/option_value.h"
+
+/*
+ * False where there is none.  key_r points into the name, behind the dot, for
+ * an entry of a dictionary, else it is NULL.
+ */
+bool	opt_find(const struct opt_table *, const char *name,
+	    struct opt_at *, const char **key_r);
+
+/* `NAME: unknown option`, with the nearest name there is. */
+void	opt_unknown(const struct opt_table *, const char *name, bool is_cli,
+	    char *error, size_t);
+
+#endif

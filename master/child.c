@@ -1,0 +1,513 @@
+/*
+ * child.c - one agent process: started, asked HELO, configured, ready, drained
+ * or dead.  What its deliveries are is dispatch.c's business.
+ *
+ * Its end has two signs, the closed socket and the exit status, in any order;
+ * gone() is called when both are there, and by then all it wrote was handed
+ * out.  A child that does not follow is killed.
+ */
+#include "master.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#define STATS_MAX	(256 * 1024)
+#define LAST_WORDS_MS	1000	/* between the two signs of its end */
+
+static void	on_timer(void *);
+static void	on_finish(void *);
+static void	on_ended(void *, int);
+
+static const char *const state_names[] = {
+	[CHILD_DOWN] = "down",
+	[CHILD_HELO] = "starting",
+	[CHILD_CONFIG] = "starting",
+	[CHILD_READY] = "ready",
+	[CHILD_DRAINING] = "draining",
+	[CHILD_ENDING] = "ending",
+};
+
+const char *
+child_state_name(const struct child *c)
+{
+	return state_names[c->state];
+}
+
+bool
+child_is_alive(const struct child *c)
+{
+	return c->state != CHILD_DOWN;
+}
+
+void
+child_init(struct child *c, struct generation *gen)
+{
+	memset(c, 0, sizeof(*c));
+	c->gen = gen;
+	c->process.ended = on_ended;
+	c->process.arg = c;
+	timer_init(&c->timer, gen->loop, on_timer, c);
+	later_init(&c->finish_later, on_finish, c);
+	buf_init(&c->stats, STATS_MAX);
+	buf_init(&c->effective, FRAME_BYTES_MAX);
+}
+
+static void
+close_channel(struct child *c)
+{
+	channel_free(c->channel);
+	c->channel = NULL;
+}
+
+/* What belongs to one process of this child. */
+static void
+forget_process(struct child *c)
+{
+	close_channel(c);
+	free(c->why);
+	free(c->agent);
+	free(c->program);
+	c->why = c->agent = c->program = NULL;
+	free(c->slots);
+	free(c->free_slots);
+	c->slots = NULL;
+	c->free_slots = NULL;
+	c->nslots = c->nfree = c->open = c->window = 0;
+	buf_clear(&c->stats);
+	buf_clear(&c->effective);
+}
+
+void
+child_clear(struct child *c)
+{
+	timer_clear(&c->timer);
+	loop_forget(c->gen->loop, &c->finish_later);
+	child_signal(c, SIGKILL);
+	if (c->process.pid != 0)
+		LIST_REMOVE(&c->process, next);
+	c->process.pid = 0;
+	forget_process(c);
+}
+
+/* To SIGKILL the programs that the agent started belong as well. */
+void
+child_signal(struct child *c, int sig)
+{
+	if (c->process.pid != 0)
+		kill(sig == SIGKILL ? -c->process.pid : c->process.pid, sig);
+}
+
+/* ---- the end ---- */
+
+static void
+set_why(struct child *c, const char *fmt, va_list ap)
+{
+	if (c->why == NULL && vasprintf(&c->why, fmt, ap) == -1)
+		c->why = NULL;
+}
+
+/* Kill it, for this reason. */
+static void __attribute__((format(printf, 2, 3)))
+child_condemn(struct child *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	set_why(c, fmt, ap);
+	va_end(ap);
+	c->state = CHILD_ENDING;
+	close_channel(c);
+	child_signal(c, SIGKILL);
+	if (c->is_reaped)
+		loop_later(c->gen->loop, &c->finish_later);
+}
+
+void
+child_break(struct child *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->channel == NULL)
+		return;
+	va_start(ap, fmt);
+	set_why(c, fmt, ap);
+	va_end(ap);
+	c->is_broken = true;
+	child_condemn(c, "%s", c->why);
+}
+
+static void
+on_finish(void *arg)
+{
+	struct child *c = arg;
+	char text[128];
+
+	timer_stop(&c->timer);
+	c->state = CHILD_DOWN;
+	wait_status_text(c->wait_status, text, sizeof(text));
+	c->gen->ops->gone(c, c->why != NULL ? c->why : text);
+}
+
+/* One of the two signs came. */
+static void
+check_finished(struct child *c)
+{
+	c->state = CHILD_ENDING;
+	if (c->is_reaped && c->channel == NULL)
+		loop_later(c->gen->loop, &c->finish_later);
+	else
+		timer_set(&c->timer, LAST_WORDS_MS);
+}
+
+static void
+on_ended(void *arg, int status)
+{
+	struct child *c = arg;
+
+	c->is_reaped = true;
+	c->wait_status = status;
+	check_finished(c);
+}
+
+static void
+on_closed(void *arg, const char *error)
+{
+	struct child *c = arg;
+
+	close_channel(c);
+	if (error != NULL) {
+		c->is_broken = true;
+		child_condemn(c, "%s", error);
+	} else
+		check_finished(c);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct child *c = arg;
+
+	if (c->state == CHILD_READY || c->state == CHILD_DRAINING)
+		c->gen->ops->drained(c);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct child *c = arg;
+
+	switch (c->state) {
+	case CHILD_DOWN:
+		child_start(c);
+		break;
+	case CHILD_HELO:
+	case CHILD_CONFIG:
+		child_condemn(c, "not ready after %d seconds",
+		    START_LIMIT_MS / 1000);
+		break;
+	case CHILD_DRAINING:
+		child_signal(c, SIGTERM);
+		/* Its state stays: what it still says counts. */
+		if (c->why == NULL)
+			c->why = xstrdup("took too long to stop");
+		else
+			child_signal(c, SIGKILL);
+		timer_set(&c->timer, KILL_AFTER_MS);
+		break;
+	case CHILD_ENDING:
+		if (c->is_reaped) {
+			close_channel(c);
+			check_finished(c);
+		} else {
+			child_signal(c, SIGKILL);
+			timer_set(&c->timer, LAST_WORDS_MS);
+		}
+		break;
+	case CHILD_READY:
+		break;
+	}
+}
+
+/* ---- HELO and CONFIG ---- */
+
+static void
+set_text(char **to, const struct attr *a)
+{
+	char text[256];
+
+	str_escape(text, sizeof(text), a->data, a->len);
+	free(*to);
+	*to = xstrdup(text);
+}
+
+static void
+send_config(struct child *c)
+{
+	const struct relay_conf *r = c->gen->conf;
+	struct buf *out = channel_out(c->channel);
+	size_t i, start = buf_len(out);
+	struct frame_out o;
+
+	frame_begin(&o, out, FRAME_CONFIG, 0, 0);
+	frame_put_text(&o, ATTR_RELAY, r->name);
+	for (i = 0; i < r->noptions; i++) {
+		frame_put_text(&o, ATTR_OPTION_NAME, r->options[i].name);
+		frame_put_text(&o, ATTR_OPTION_VALUE, r->options[i].value);
+	}
+	if (c->gen->want_options)
+		frame_put(&o, ATTR_WANT_OPTIONS, "", 0);
+	if (frame_end(&o) == -1)
+		child_condemn(c, "the options are too long for a frame");
+	else {
+		channel_queued(c->channel, start, -1);
+		c->state = CHILD_CONFIG;
+	}
+}
+
+static void
+take_helo(struct child *c, const struct frame *f)
+{
+	uint8_t min = 0, max = 0;
+	struct attr a;
+	size_t at = 0;
+	int n;
+
+	if (f->type != FRAME_HELO) {
+		child_break(c, "%s frame instead of HELO",
+		    frame_type_name(f->type));
+		return;
+	}
+	while ((n = frame_next(f, &at, &a)) == 1) {
+		if (a.tag == ATTR_VERSION_MIN)
+			n = attr_u8(&a, &min);
+		else if (a.tag == ATTR_VERSION_MAX)
+			n = attr_u8(&a, &max);
+		else if (a.tag == ATTR_AGENT)
+			set_text(&c->agent, &a);
+		else if (a.tag == ATTR_PROGRAM)
+			set_text(&c->program, &a);
+		else if ((a.tag & ATTR_SKIPPABLE) == 0)
+			n = -1;
+		if (n == -1)
+			break;
+	}
+	if (n != 0)
+		child_break(c, "malformed HELO");
+	else if (min > FRAME_VERSION || max < FRAME_VERSION)
+		child_break(c, "speaks versions %u to %u of the frames, "
+		    "not %d", min, max, FRAME_VERSION);
+	else
+		send_config(c);
+}
+
+/* ---- READY ---- */
+
+static void
+keep_effective(struct child *c, const struct attr *a)
+{
+	uint8_t head[FRAME_ATTR_BYTES];
+
+	put_be16(head, a->tag);
+	put_be32(head + 2, a->len);
+	buf_add(&c->effective, head, sizeof(head));
+	buf_add(&c->effective, a->data, a->len);
+}
+
+static void
+report_error(struct child *c, int64_t index, const struct attr *a)
+{
+	char text[1024];
+
+	str_escape(text, sizeof(text), a->data, a->len);
+	c->is_refused = true;
+	c->gen->ops->refused(c, index, text);
+}
+
+/* One attribute of READY; -1 where it cannot stand there. */
+static int
+take_ready_attr(struct child *c, const struct attr *a, int64_t *index)
+{
+	uint32_t n;
+
+	switch (a->tag) {
+	case ATTR_WINDOW:
+		return attr_u32(a, &c->window);
+	case ATTR_OPTION_INDEX:
+		if (attr_u32(a, &n) == -1)
+			return -1;
+		*index = n;
+		return 0;
+	case ATTR_ERROR:
+		report_error(c, *index, a);
+		*index = -1;
+		return 0;
+	case ATTR_OPTION_NAME:
+	case ATTR_OPTION_VALUE:
+		keep_effective(c, a);
+		return 0;
+	default:
+		return (a->tag & ATTR_SKIPPABLE) != 0 ? 0 : -1;
+	}
+}
+
+static void
+become_ready(struct child *c)
+{
+	if (c->window > FRAME_WINDOW_MAX)
+		c->window = FRAME_WINDOW_MAX;
+	c->state = CHILD_READY;
+	c->was_ready = true;
+	timer_stop(&c->timer);
+	c->gen->ops->ready(c);
+}
+
+static void
+take_ready(struct child *c, const struct frame *f)
+{
+	int64_t index = -1;
+	struct attr a;
+	size_t at = 0;
+	int n;
+
+	if (f->type != FRAME_READY) {
+		child_break(c, "%s frame instead of READY",
+		    frame_type_name(f->type));
+		return;
+	}
+	while ((n = frame_next(f, &at, &a)) == 1)
+		if (take_ready_attr(c, &a, &index) == -1)
+			break;
+	if (n != 0)
+		child_break(c, "malformed READY");
+	else if (c->is_refused) {
+		/* It exits by itself; the timer sees to that. */
+		c->state = CHILD_ENDING;
+		timer_set(&c->timer, LAST_WORDS_MS);
+	} else if (c->window == 0)
+		child_break(c, "READY without a window");
+	else
+		become_ready(c);
+}
+
+/* ---- frames ---- */
+
+static void
+take_stats(struct child *c, const struct frame *f)
+{
+	buf_clear(&c->stats);
+	buf_add(&c->stats, f->attrs, f->attrs_len);
+}
+
+static void
+take_frame(struct child *c, const struct frame *f, const void *bytes)
+{
+	switch (f->type) {
+	case FRAME_STAGE:
+	case FRAME_RESULT:
+	case FRAME_DONE:
+		c->gen->ops->frame(c, f, bytes);
+		break;
+	case FRAME_STATS:
+		take_stats(c, f);
+		break;
+	case FRAME_FORWARD:
+		child_break(c, "FORWARD is not supported in this version");
+		break;
+	default:
+		child_break(c, "unexpected %s frame", frame_type_name(f->type));
+		break;
+	}
+}
+
+static void
+on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
+{
+	struct child *c = arg;
+
+	if (fd != -1) {
+		close(fd);
+		child_break(c, "%s frame with a descriptor",
+		    frame_type_name(f->type));
+	} else if (c->state == CHILD_HELO)
+		take_helo(c, f);
+	else if (c->state == CHILD_CONFIG)
+		take_ready(c, f);
+	else if (c->was_ready)
+		take_frame(c, f, bytes);
+}
+
+/* ---- the start ---- */
+
+static const struct channel_ops channel_ops = {
+	on_frame, on_closed, on_drained
+};
+
+void
+child_start(struct child *c)
+{
+	const struct relay_conf *r = c->gen->conf;
+	char error[512];
+	int fd;
+
+	forget_process(c);
+	c->is_reaped = c->was_ready = c->is_refused = c->is_broken = false;
+	c->has_delivered = false;
+	c->wait_status = 0;
+	c->started_ms = loop_now_ms(c->gen->loop);
+	fd = spawn(c->gen->reaper, &c->process, r->program, &r->identity,
+	    error, sizeof(error));
+	if (fd == -1) {
+		c->why = xasprintf("%s: %s", r->program, error);
+		c->is_reaped = true;
+		c->state = CHILD_ENDING;
+		loop_later(c->gen->loop, &c->finish_later);
+		return;
+	}
+	c->channel = channel_new(c->gen->loop, fd, CHILD_OUT_MAX,
+	    &channel_ops, c);
+	c->state = CHILD_HELO;
+	timer_set(&c->timer, START_LIMIT_MS);
+}
+
+void
+child_start_after(struct child *c, int64_t delay_ms)
+{
+	timer_set(&c->timer, delay_ms);
+}
+
+void
+child_drain(struct child *c, int64_t limit_ms)
+{
+	struct buf *out;
+	size_t start;
+
+	switch (c->state) {
+	case CHILD_DOWN:
+		timer_stop(&c->timer);
+		break;
+	case CHILD_HELO:
+	case CHILD_CONFIG:
+		child_condemn(c, "no longer needed");
+		break;
+	case CHILD_READY:
+		out = channel_out(c->channel);
+		start = buf_len(out);
+		if (frame_put_bare(out, FRAME_DRAIN, 0) == 0)
+			channel_queued(c->channel, start, -1);
+		c->state = CHILD_DRAINING;
+		/* FALLTHROUGH */
+	case CHILD_DRAINING:
+		if (limit_ms > 0 && (c->timer.due_ms == 0 ||
+		    loop_now_ms(c->gen->loop) + limit_ms < c->timer.due_ms))
+			timer_set(&c->timer, limit_ms);
+		break;
+	case CHILD_ENDING:
+		break;
+	}
+}

@@ -1,0 +1,90 @@
+/*
+ * generation.c - the children of one relay that share one set of options.  A
+ * reload that changes the options makes a new generation; the old one drains.
+ */
+#include "master.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static void
+on_free(void *arg)
+{
+	struct generation *g = arg;
+	unsigned i;
+
+	for (i = 0; i < g->nchildren; i++)
+		child_clear(&g->children[i]);
+	config_unref(g->conf->config);
+	free(g->children);
+	free(g);
+}
+
+struct generation *
+generation_new(struct loop *loop, struct reaper *reaper,
+    struct relay_conf *conf, unsigned nchildren, const struct child_ops *ops,
+    void *owner)
+{
+	struct generation *g = xcalloc(1, sizeof(*g));
+	unsigned i;
+
+	g->loop = loop;
+	g->reaper = reaper;
+	g->conf = conf;
+	config_ref(conf->config);
+	g->ops = ops;
+	g->owner = owner;
+	g->nchildren = nchildren;
+	g->children = xcalloc(nchildren, sizeof(*g->children));
+	for (i = 0; i < nchildren; i++)
+		child_init(&g->children[i], g);
+	later_init(&g->free_later, on_free, g);
+	return g;
+}
+
+void
+generation_start(struct generation *g)
+{
+	unsigned i;
+
+	for (i = 0; i < g->nchildren; i++)
+		child_start(&g->children[i]);
+}
+
+void
+generation_drain(struct generation *g, int64_t limit_ms)
+{
+	unsigned i;
+
+	g->is_draining = true;
+	for (i = 0; i < g->nchildren; i++)
+		child_drain(&g->children[i], limit_ms);
+}
+
+unsigned
+generation_alive(const struct generation *g)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < g->nchildren; i++)
+		n += child_is_alive(&g->children[i]);
+	return n;
+}
+
+/* The same options, read anew: limits of the master's may differ. */
+void
+generation_set_conf(struct generation *g, struct relay_conf *conf)
+{
+	struct config *old = g->conf->config;
+
+	g->conf = conf;
+	config_ref(conf->config);
+	config_unref(old);
+}
+
+void
+generation_free(struct generation *g)
+{
+	loop_later(g->loop, &g->free_later);
+}

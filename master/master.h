@@ -1,0 +1,460 @@
+/*
+ * master.h - what the files of nexthop-master and of the nexthop command
+ * share with each other, and nobody else.
+ *
+ *	config		the configuration file as structs
+ *	spawn		fork, exec, reap
+ *	child		one agent process from start to end
+ *	generation	the children of one relay with one set of options
+ *	rollout		start what a configuration asks for; all or nothing
+ *	service		a relay: its generations, its queue, its restarts
+ *	dispatch	a delivery from submitter to child, its answers back
+ *	submit		submitters' connections
+ *	control		the operator's connections
+ *	lifecycle	start, reload, stop
+ *	operator, sender, probe	the nexthop command's side
+ */
+#ifndef MASTER_H
+#define MASTER_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "conf/option.h"
+#include "mail/frame.h"
+#include "mail/reply.h"
+#include "net/channel.h"
+#include "net/loop.h"
+
+struct child;
+struct generation;
+struct job;
+struct master;
+struct rollout;
+struct service;
+struct submitter;
+
+#define SUBMIT_WINDOW		4096	/* open deliveries of a submitter */
+#define SUBMIT_RCPTS_MAX	100000	/* open recipients of a submitter */
+#define SUBMIT_OUT_MAX		(64 * 1024 * 1024)
+#define SUBMIT_OUT_SLOW		(256 * 1024)	/* no more reading beyond */
+#define CHILD_OUT_MAX		(4 * 1024 * 1024)
+#define CHILD_OUT_SLOW		(1024 * 1024)	/* counts as full beyond */
+#define QUEUED_BYTES_MAX	(256 * 1024 * 1024)	/* over all relays */
+#define START_LIMIT_MS		20000	/* from exec to READY */
+#define KILL_AFTER_MS		2000	/* from SIGTERM to SIGKILL */
+#define TICK_MS			200
+
+/* ---- config.c ---- */
+
+enum log_to { LOG_TO_AUTO, LOG_TO_STDERR, LOG_TO_SYSLOG };
+
+struct master_conf {		/* [master] */
+	char		*socket;
+	char		*socket_mode;
+	char		*socket_user;
+	char		*socket_group;
+	char		*control;
+	char		*control_mode;
+	char		*agents;
+	char		*user;
+	char		*group;
+	char		*pid_file;
+	int64_t		 stop_timeout_ms;
+	int64_t		 submit_timeout_ms;
+	int64_t		 max_submitters;
+	int		 log;		/* enum log_to */
+	int		 log_level;	/* enum log_level */
+};
+
+struct relay_rows {		/* the master's own keys of [relay] */
+	int		 type;
+	int64_t		 processes;
+	int64_t		 backlog;
+	int64_t		 backlog_timeout_ms;
+	int64_t		 restart_delay_max_ms;
+	char		*user;
+	char		*group;
+};
+
+struct relay_option {		/* what goes to the agent */
+	const char	*name;		/* borrowed from the section */
+	const char	*value;
+	unsigned	 line;
+};
+
+struct identity {		/* whom an agent runs as */
+	bool		 is_set;
+	uid_t		 uid;
+	gid_t		 gid;
+	gid_t		*groups;	/* owned */
+	int		 ngroups;
+};
+
+struct relay_conf {
+	TAILQ_ENTRY(relay_conf) next;
+	struct config	*config;
+	const struct conf_section *section;
+	const char	*name;
+	const char	*type;		/* "static" */
+	char		*program;	/* path of the executable */
+	struct opts	*opts;
+	const struct relay_rows *rows;
+	struct relay_option *options;
+	size_t		 noptions;
+	struct identity	 identity;
+	bool		 is_faulty;	/* not worth starting an agent for */
+};
+
+struct config {
+	struct conf	*conf;
+	struct opts	*opts;
+	const struct master_conf *master;
+	TAILQ_HEAD(, relay_conf) relays;
+	unsigned	 nrelays;
+	unsigned	 refs;
+};
+
+/* Always returns one; what is wrong is in config->conf->faults. */
+struct config	*config_load(const char *path);
+struct config	*config_ref(struct config *);
+void		 config_unref(struct config *);
+struct relay_conf *config_relay(const struct config *, const char *name);
+/* Whether the agents of one can go on serving the other. */
+bool		 relay_conf_is_same(const struct relay_conf *,
+		    const struct relay_conf *);
+/* The file where none is named; owned by the caller. */
+char		*config_default_path(void);
+char		*config_absolute_path(const char *);
+/* The key of the n-th option sent to the agent and its line; n < 0 or beyond:
+ * none, and the section's line. */
+unsigned	 relay_conf_line(const struct relay_conf *, int64_t n,
+		    const char **key_r);
+mode_t		 config_mode(const char *octal);
+
+/* ---- identity.c: users and groups by name ---- */
+
+int	identity_resolve(struct identity *, const char *user,
+	    const char *group, char *error, size_t);
+void	identity_clear(struct identity *);
+bool	identity_is_same(const struct identity *, const struct identity *);
+
+/* ---- spawn.c ---- */
+
+struct reaper;
+
+struct process {		/* embedded in its owner */
+	LIST_ENTRY(process) next;
+	pid_t		 pid;		/* 0 = none */
+	void		(*ended)(void *arg, int wait_status);
+	void		*arg;
+};
+
+struct reaper	*reaper_new(struct loop *);
+void		 reaper_free(struct reaper *);
+unsigned	 reaper_count(const struct reaper *);
+void		 reaper_kill_all(struct reaper *, int sig);
+
+/*
+ * Starts a program with a socket at descriptor 3; returns our end of it, or
+ * -1 with a text in error: then there is no process.
+ */
+int		 spawn(struct reaper *, struct process *, const char *program,
+		    const struct identity *, char *error, size_t);
+/* "ended by signal 9 (Killed)", "exited with status 1" */
+void		 wait_status_text(int status, char *, size_t);
+
+/* ---- child.c: one agent process ---- */
+
+enum child_state {
+	CHILD_DOWN,		/* no process; the timer may start one */
+	CHILD_HELO,		/* started, HELO awaited */
+	CHILD_CONFIG,		/* CONFIG sent, READY awaited */
+	CHILD_READY,
+	CHILD_DRAINING,		/* DRAIN sent */
+	CHILD_ENDING		/* closed, ended, or being killed */
+};
+
+struct child_ops {
+	void	(*ready)(struct child *);
+	/* READY named a fault: option index or -1 */
+	void	(*refused)(struct child *, int64_t index, const char *text);
+	/* STAGE, RESULT, DONE of a child that is ready */
+	void	(*frame)(struct child *, const struct frame *, const void *);
+	void	(*drained)(struct child *);	/* its socket takes more */
+	/* The process is gone and all it wrote was handed out. */
+	void	(*gone)(struct child *, const char *text);
+};
+
+struct child {
+	struct generation *gen;
+	enum child_state state;
+	struct process	 process;
+	struct channel	*channel;	/* NULL once closed */
+	struct timer	 timer;
+	struct later	 finish_later;
+	bool		 is_reaped;
+	int		 wait_status;
+	bool		 was_ready;
+	bool		 is_refused;	/* READY came with faults */
+	bool		 is_broken;	/* why says which rule it broke */
+	char		*why;
+	char		*agent;		/* from HELO */
+	char		*program;
+	int64_t		 started_ms;
+	int64_t		 delay_ms;	/* before the next start */
+	bool		 has_delivered;
+	uint32_t	 window;
+	uint32_t	 open;
+	struct job	**slots;
+	uint32_t	*free_slots;
+	uint32_t	 nslots, nfree;
+	uint32_t	 sequence;
+	struct buf	 stats;		/* attributes of the last STATS */
+	struct buf	 effective;	/* attributes of a READY with options */
+};
+
+void	 child_init(struct child *, struct generation *);
+void	 child_clear(struct child *);	/* kills what still runs */
+void	 child_start(struct child *);
+void	 child_start_after(struct child *, int64_t delay_ms);
+void	 child_drain(struct child *, int64_t limit_ms);
+void	 child_signal(struct child *, int sig);
+/* It broke a rule: nothing it says counts any more. */
+void	 child_break(struct child *, const char *fmt, ...)
+	    __attribute__((format(printf, 2, 3)));
+const char *child_state_name(const struct child *);
+bool	 child_is_alive(const struct child *);
+
+/* ---- generation.c ---- */
+
+struct generation {
+	TAILQ_ENTRY(generation) next;
+	struct loop	*loop;
+	struct reaper	*reaper;
+	struct relay_conf *conf;	/* holds a reference on its config */
+	const struct child_ops *ops;
+	void		*owner;		/* struct rollout or struct service */
+	bool		 want_options;
+	bool		 is_draining;
+	unsigned	 number;
+	unsigned	 nchildren;
+	struct child	*children;
+	struct later	 free_later;
+};
+TAILQ_HEAD(generations, generation);
+
+struct generation *generation_new(struct loop *, struct reaper *,
+		    struct relay_conf *, unsigned nchildren,
+		    const struct child_ops *, void *owner);
+void		 generation_start(struct generation *);
+void		 generation_drain(struct generation *, int64_t limit_ms);
+unsigned	 generation_alive(const struct generation *);
+void		 generation_set_conf(struct generation *, struct relay_conf *);
+/* At the end of the turn; may be called from its children's callbacks. */
+void		 generation_free(struct generation *);
+
+/* ---- rollout.c ---- */
+
+struct rollout {
+	struct loop	*loop;
+	struct reaper	*reaper;
+	struct config	*config;	/* faults are added to its conf */
+	struct generations generations;	/* taken by the owner at success */
+	unsigned	 waiting;	/* children that have not decided */
+	bool		 is_over;
+	loop_cb		*done;
+	void		*arg;
+	struct later	 done_later;
+};
+
+enum { ROLLOUT_OPTIONS = 0x01, ROLLOUT_ONE_EACH = 0x02 };
+
+/*
+ * Starts agents for the relays that `wanted` names (NULL: all); done is called
+ * when each is ready or has failed, faults being in the configuration.
+ */
+struct rollout	*rollout_start(struct loop *, struct reaper *, struct config *,
+		    bool (*wanted)(void *arg, const struct relay_conf *),
+		    int flags, loop_cb *done, void *arg);
+void		 rollout_free(struct rollout *);	/* kills what is left */
+
+/* ---- service.c ---- */
+
+TAILQ_HEAD(jobs, job);
+TAILQ_HEAD(submitters, submitter);
+
+struct service {
+	TAILQ_ENTRY(service) next;
+	struct master	*master;
+	char		*name;
+	size_t		 name_len;
+	struct generation *current;
+	struct generations old;
+	unsigned	 ngenerations;
+	struct jobs	 queue;
+	uint32_t	 nqueued;
+	struct submitters blocked;	/* waiting for room in the queue */
+	uint64_t	 answers[REPLY_PERMANENT + 1];	/* recipients by class */
+	uint64_t	 restarts;
+	char		*last_error;
+	int64_t		 last_error_ms;	/* wall clock */
+	bool		 is_ending;	/* drains once the queue is empty */
+	int64_t		 end_limit_ms;
+	struct later	 free_later;
+};
+
+struct service	*service_new(struct master *, const char *name);
+/* A generation whose children are ready takes over. */
+void		 service_switch(struct service *, struct generation *,
+		    int64_t drain_limit_ms);
+/* Finish the queue and what runs, then end; no limit where it is 0. */
+void		 service_end(struct service *, int64_t drain_limit_ms);
+void		 service_check_end(struct service *);
+/* The ready child with the fewest open deliveries, or NULL. */
+struct child	*service_pick(const struct service *);
+const char	*service_trouble(const struct service *);	/* for people */
+struct service	*child_service(const struct child *);
+
+/* ---- dispatch.c ---- */
+
+void	 dispatch_deliver(struct submitter *, const struct frame *,
+	    const void *bytes, int fd);
+void	 dispatch_cancel(struct submitter *, uint64_t id);
+void	 dispatch_child_frame(struct child *, const struct frame *,
+	    const void *bytes);
+/* Its open deliveries are answered. */
+void	 dispatch_child_gone(struct child *, const char *text);
+void	 dispatch_pump(struct service *);	/* queue to children */
+void	 dispatch_retry(struct submitter *);	/* what was held back */
+void	 dispatch_tick(struct service *);	/* waited too long */
+/* Everything that waits is answered: nexthop is stopping. */
+void	 dispatch_refuse_waiting(struct master *);
+/* The submitter is gone: drop what waits, cancel what runs. */
+void	 dispatch_abandon(struct submitter *);
+
+/* ---- submit.c ---- */
+
+#define SUBMIT_BUCKETS	256
+
+struct submitter {
+	TAILQ_ENTRY(submitter) next;
+	TAILQ_ENTRY(submitter) next_blocked;
+	struct master	*master;
+	struct channel	*channel;	/* NULL once gone */
+	struct later	 free_later;
+	pid_t		 pid;
+	uid_t		 uid;
+	LIST_HEAD(, job) jobs[SUBMIT_BUCKETS];	/* by id */
+	uint32_t	 nopen;
+	uint32_t	 nrcpt_open;
+	struct jobs	 held;		/* found no room; the first blocks */
+	struct service	*blocked_on;
+	struct service	*last;		/* saves looking it up */
+	bool		 is_paused;
+	uint64_t	 sent_total;	/* when progress was last seen */
+	int64_t		 stuck_since_ms;
+};
+
+int	 submit_listen(struct master *, char *error, size_t);
+void	 submit_stop_listening(struct master *);
+/* Reading is paused or resumed as its state asks for. */
+void	 submitter_update(struct submitter *);
+/* Disconnect it; the reason is logged. */
+void	 submitter_drop(struct submitter *, const char *why);
+void	 submit_tick(struct master *);
+
+/* ---- listener.c ---- */
+
+struct listener;
+
+/* An error: text and the exit status for it in *status_r. */
+struct listener	*listener_open(struct loop *, const char *path, mode_t,
+		    const char *user, const char *group,
+		    void (*accepted)(void *arg, int fd), void *arg,
+		    char *error, size_t, int *status_r);
+void		 listener_pause(struct listener *, bool);
+void		 listener_close(struct listener *);	/* unlinks */
+
+/* ---- control.c ---- */
+
+int	 control_listen(struct master *, char *error, size_t);
+void	 control_close_all(struct master *);
+
+struct control;
+/* Text for the operator who asked, then the end; NULL asked nobody. */
+void	 control_printf(struct control *, const char *fmt, ...)
+	    __attribute__((format(printf, 2, 3)));
+void	 control_exit(struct control *, int status);
+
+/* ---- status.c ---- */
+
+enum status_form { STATUS_TEXT, STATUS_TSV, STATUS_JSON };
+void	 status_print(const struct master *, enum status_form, struct buf *);
+
+/* ---- lifecycle.c ---- */
+
+enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
+
+struct master {
+	struct loop	*loop;
+	struct reaper	*reaper;
+	char		*path;
+	struct config	*config;	/* NULL until the start succeeded */
+	enum master_state state;
+	int64_t		 started_ms;	/* wall clock */
+	TAILQ_HEAD(, service) services;
+	TAILQ_HEAD(, submitter) submitters;
+	unsigned	 nsubmitters;
+	TAILQ_HEAD(, control) controls;
+	struct listener	*submit_listener, *control_listener;
+	uint64_t	 queued_bytes;
+	uint32_t	 njobs;
+	struct timer	 tick;
+	bool		 is_ticking;
+	struct timer	 stop_timer;
+	int64_t		 stop_limit_ms;	/* 0: none */
+	struct rollout	*rollout;
+	struct config	*next_config;	/* of the rollout */
+	struct control	*reload_asker;
+	bool		 reload_again;
+	void		(*started)(void *arg, int status);
+	void		*arg;
+};
+
+struct master	*master_new(struct loop *, const char *path);
+/* started is called with 0, or with a status of sysexits.h after the faults
+ * were printed and everything has gone. */
+void		 master_start(struct master *,
+		    void (*started)(void *arg, int status), void *arg);
+void		 master_free(struct master *);
+struct service	*master_service(const struct master *, const char *name,
+		    size_t len);
+void		 master_need_tick(struct master *);
+void		 master_reload(struct master *, struct control *asker);
+/* limit_ms 0: none.  A second call shortens only. */
+void		 master_stop(struct master *, int64_t limit_ms);
+void		 master_stop_now(struct master *);
+/* Something ended; is it the last? */
+void		 master_check_stopped(struct master *);
+
+/* ---- the nexthop command ---- */
+
+struct cli;
+
+int	 probe_check(const char *path);		/* nexthop check */
+int	 probe_config(const char *path);	/* nexthop config */
+int	 operator_command(const char *socket_path, const char *command,
+	    const char *const *args, size_t nargs);
+int	 sender_run(const struct cli *, const char *socket_path,
+	    const char *relay);
+
+#endif

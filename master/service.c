@@ -1,0 +1,256 @@
+/*
+ * service.c - a relay as the running master knows it: the generation that
+ * takes deliveries, older ones that finish theirs, the queue, and the restarts
+ * of agents that died.
+ */
+#include "master.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define RESTART_FIRST_MS	1000
+#define LONG_LIFE_MS		60000	/* forgives earlier deaths */
+#define USEFUL_LIFE_MS		10000	/* the same, with an answer given */
+
+static const struct child_ops service_ops;
+
+struct service *
+child_service(const struct child *c)
+{
+	return c->gen->owner;
+}
+
+static void
+on_free(void *arg)
+{
+	struct service *sv = arg;
+	struct master *m = sv->master;
+	struct generation *g;
+
+	TAILQ_REMOVE(&m->services, sv, next);
+	while ((g = TAILQ_FIRST(&sv->old)) != NULL) {
+		TAILQ_REMOVE(&sv->old, g, next);
+		generation_free(g);
+	}
+	if (sv->current != NULL)
+		generation_free(sv->current);
+	free(sv->name);
+	free(sv->last_error);
+	free(sv);
+	master_check_stopped(m);
+}
+
+struct service *
+service_new(struct master *m, const char *name)
+{
+	struct service *sv = xcalloc(1, sizeof(*sv));
+
+	sv->master = m;
+	sv->name = xstrdup(name);
+	sv->name_len = strlen(name);
+	TAILQ_INIT(&sv->old);
+	TAILQ_INIT(&sv->queue);
+	TAILQ_INIT(&sv->blocked);
+	later_init(&sv->free_later, on_free, sv);
+	TAILQ_INSERT_TAIL(&m->services, sv, next);
+	return sv;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+set_error(struct service *sv, const char *fmt, ...)
+{
+	va_list ap;
+
+	free(sv->last_error);
+	va_start(ap, fmt);
+	if (vasprintf(&sv->last_error, fmt, ap) == -1)
+		sv->last_error = NULL;
+	va_end(ap);
+	sv->last_error_ms = clock_wall_ms();
+}
+
+/* ---- generations ---- */
+
+static void
+drain_old(struct service *sv, struct generation *g, int64_t limit_ms)
+{
+	TAILQ_INSERT_TAIL(&sv->old, g, next);
+	generation_drain(g, limit_ms);
+	service_check_end(sv);
+}
+
+void
+service_switch(struct service *sv, struct generation *g,
+    int64_t drain_limit_ms)
+{
+	struct generation *old = sv->current;
+
+	g->ops = &service_ops;
+	g->owner = sv;
+	g->number = ++sv->ngenerations;
+	sv->current = g;
+	if (old != NULL)
+		drain_old(sv, old, drain_limit_ms > 0 ? drain_limit_ms : 1);
+	dispatch_pump(sv);
+}
+
+void
+service_end(struct service *sv, int64_t drain_limit_ms)
+{
+	struct generation *g;
+
+	sv->is_ending = true;
+	sv->end_limit_ms = drain_limit_ms;
+	if (drain_limit_ms > 0)
+		TAILQ_FOREACH(g, &sv->old, next)
+			generation_drain(g, drain_limit_ms);
+	service_check_end(sv);
+}
+
+/* Frees generations whose children are gone, and an ending service that has
+ * nothing left. */
+void
+service_check_end(struct service *sv)
+{
+	struct generation *g, *next;
+
+	if (sv->is_ending && sv->current != NULL && sv->nqueued == 0) {
+		g = sv->current;
+		sv->current = NULL;
+		TAILQ_INSERT_TAIL(&sv->old, g, next);
+		generation_drain(g, sv->end_limit_ms);
+	}
+	for (g = TAILQ_FIRST(&sv->old); g != NULL; g = next) {
+		next = TAILQ_NEXT(g, next);
+		if (generation_alive(g) > 0)
+			continue;
+		TAILQ_REMOVE(&sv->old, g, next);
+		generation_free(g);
+	}
+	if (sv->is_ending && sv->current == NULL && TAILQ_EMPTY(&sv->old) &&
+	    TAILQ_EMPTY(&sv->queue) && TAILQ_EMPTY(&sv->blocked))
+		loop_later(sv->master->loop, &sv->free_later);
+}
+
+/* ---- children ---- */
+
+struct child *
+service_pick(const struct service *sv)
+{
+	struct child *c, *best = NULL;
+	unsigned i;
+
+	if (sv->current == NULL)
+		return NULL;
+	for (i = 0; i < sv->current->nchildren; i++) {
+		c = &sv->current->children[i];
+		if (c->state != CHILD_READY || c->open >= c->window ||
+		    channel_pending(c->channel) > CHILD_OUT_SLOW)
+			continue;
+		if (best == NULL || c->open < best->open)
+			best = c;
+	}
+	return best;
+}
+
+/* Why no child of it is ready, or NULL if one is. */
+const char *
+service_trouble(const struct service *sv)
+{
+	unsigned i;
+
+	if (sv->current == NULL)
+		return "stopping";
+	for (i = 0; i < sv->current->nchildren; i++)
+		if (sv->current->children[i].state == CHILD_READY)
+			return NULL;
+	return sv->last_error != NULL ? sv->last_error : "starting";
+}
+
+static void
+on_ready(struct child *c)
+{
+	struct service *sv = child_service(c);
+
+	log_info("relay %s: agent %s[%d] is ready", sv->name,
+	    c->gen->conf->program, (int)c->process.pid);
+	dispatch_pump(sv);
+}
+
+static void
+on_refused(struct child *c, int64_t index, const char *text)
+{
+	struct service *sv = child_service(c);
+
+	(void)index;
+	set_error(sv, "%s", text);
+	log_error("relay %s: the agent refuses its options: %s", sv->name,
+	    text);
+}
+
+static void
+on_drained(struct child *c)
+{
+	struct service *sv = child_service(c);
+
+	if (sv->nqueued > 0)
+		dispatch_pump(sv);
+}
+
+/* The pause before the next start: 1 s, doubled at each death. */
+static int64_t
+next_delay(struct child *c)
+{
+	int64_t lived = loop_now_ms(c->gen->loop) - c->started_ms;
+	int64_t max = c->gen->conf->rows->restart_delay_max_ms;
+
+	if (lived > LONG_LIFE_MS || (c->has_delivered &&
+	    lived > USEFUL_LIFE_MS) || c->delay_ms == 0)
+		c->delay_ms = RESTART_FIRST_MS;
+	else
+		c->delay_ms *= 2;
+	if (c->delay_ms > max)
+		c->delay_ms = max;
+	return c->delay_ms;
+}
+
+static void
+restart(struct child *c, const char *text, uint32_t open)
+{
+	struct service *sv = child_service(c);
+	int64_t delay_ms = next_delay(c);
+
+	sv->restarts++;
+	log_warning("relay %s: agent %s %s; %u deliveries were open; "
+	    "next start in %jd s", sv->name, c->gen->conf->program, text,
+	    open, (intmax_t)(delay_ms + 500) / 1000);
+	child_start_after(c, delay_ms);
+}
+
+static void
+on_gone(struct child *c, const char *text)
+{
+	struct service *sv = child_service(c);
+	bool is_expected = c->gen->is_draining && c->why == NULL &&
+	    c->wait_status == 0;
+	uint32_t open = c->open;
+
+	if (!is_expected && !c->is_refused)
+		set_error(sv, "%s", text);
+	dispatch_child_gone(c, text);
+	if (!c->gen->is_draining)
+		restart(c, text, open);
+	else if (!is_expected)
+		log_warning("relay %s: agent %s %s while stopping; %u "
+		    "deliveries were open", sv->name, c->gen->conf->program,
+		    text, open);
+	service_check_end(sv);
+}
+
+static const struct child_ops service_ops = {
+	on_ready, on_refused, dispatch_child_frame, on_drained, on_gone
+};
