@@ -588,11 +588,16 @@ relay_conf_is_same(const struct relay_conf *a, const struct relay_conf *b)
 }
 
 unsigned
-relay_conf_line(const struct relay_conf *r, int64_t n, const char **key_r)
+relay_conf_line(const struct relay_conf *r, int64_t n, const char *text)
 {
-	*key_r = NULL;
-	if (n < 0 || (uint64_t)n >= r->noptions)
-		return r->section->line;
-	*key_r = r->options[n].name;
-	return r->options[n].line;
+	const char *colon = strchr(text, ':');
+	size_t i, len = colon == NULL ? 0 : (size_t)(colon - text);
+
+	if (n >= 0 && (uint64_t)n < r->noptions)
+		return r->options[n].line;
+	for (i = 0; i < r->noptions; i++)
+		if (len > 0 && strlen(r->options[i].name) == len &&
+		    memcmp(r->options[i].name, text, len) == 0)
+			return r->options[i].line;
+	return r->section->line;
 }

@@ -17,7 +17,7 @@
 
 #include "base/mem.h"
 
-enum place { HELD, QUEUED, RUNNING };
+enum place { NOWHERE, HELD, QUEUED, RUNNING };
 enum { IS_ANSWERED = 0x01, IS_IN_DOUBT = 0x02 };
 
 struct job {
@@ -80,6 +80,7 @@ job_new(struct submitter *s, struct service *sv, const struct frame *f,
 	s->nopen++;
 	s->nrcpt_open += j->nrcpt;
 	s->master->njobs++;
+	sv->njobs++;
 	return j;
 }
 
@@ -112,8 +113,11 @@ job_unqueue(struct job *j)
 	if (j->place == QUEUED) {
 		TAILQ_REMOVE(&j->service->queue, j, queue);
 		j->service->nqueued--;
-	} else if (j->place == HELD)
+	} else if (j->place == HELD) {
 		TAILQ_REMOVE(&j->from->held, j, queue);
+		j->service->nheld--;
+	}
+	j->place = NOWHERE;
 }
 
 /* The submitter has nothing to do with it any more. */
@@ -133,11 +137,14 @@ job_detach(struct job *j)
 static void
 job_free(struct job *j)
 {
-	struct master *m = j->service->master;
+	struct service *sv = j->service;
 
 	job_drop_bytes(j);
 	free(j);
-	m->njobs--;
+	sv->master->njobs--;
+	sv->njobs--;
+	if (sv->is_ending)
+		service_check_end(sv);
 }
 
 /* ---- answers to the submitter ---- */
@@ -339,17 +346,15 @@ job_offer(struct job *j, const void *bytes, uint32_t len)
 	struct child *c;
 
 	if (sv->nqueued == 0 && (c = service_pick(sv)) != NULL) {
-		if (j->place == HELD && j->bytes != NULL)
-			TAILQ_REMOVE(&j->from->held, j, queue);
+		job_unqueue(j);
 		job_run(j, c, bytes, len);
 		return true;
 	}
 	if (!has_room(sv))
 		return false;
+	job_unqueue(j);
 	if (j->bytes == NULL)
 		job_keep(j, bytes, len);
-	else
-		TAILQ_REMOVE(&j->from->held, j, queue);
 	j->place = QUEUED;
 	TAILQ_INSERT_TAIL(&sv->queue, j, queue);
 	sv->nqueued++;
@@ -374,6 +379,7 @@ job_hold(struct job *j, const void *bytes, uint32_t len)
 	job_keep(j, bytes, len);
 	j->place = HELD;
 	TAILQ_INSERT_TAIL(&j->from->held, j, queue);
+	j->service->nheld++;
 	if (j->from->blocked_on == NULL)
 		block_on(j->from, j->service);
 	submitter_update(j->from);
@@ -383,7 +389,6 @@ job_hold(struct job *j, const void *bytes, uint32_t len)
 void
 dispatch_retry(struct submitter *s)
 {
-	struct service *was = s->blocked_on;
 	struct job *j;
 
 	while ((j = TAILQ_FIRST(&s->held)) != NULL)
@@ -391,8 +396,6 @@ dispatch_retry(struct submitter *s)
 			break;
 	block_on(s, j == NULL ? NULL : j->service);
 	submitter_update(s);
-	if (was != NULL && was != s->blocked_on && was->is_ending)
-		service_check_end(was);
 }
 
 void
@@ -433,7 +436,7 @@ find_service(struct submitter *s, const struct deliver_facts *facts)
 		sv = TAILQ_FIRST(&m->services);
 		return sv != NULL && TAILQ_NEXT(sv, next) == NULL ? sv : NULL;
 	}
-	if (sv == NULL || sv->name_len != facts->relay_len ||
+	if (sv == NULL || sv->is_ending || sv->name_len != facts->relay_len ||
 	    memcmp(sv->name, facts->relay, sv->name_len) != 0)
 		sv = master_service(m, facts->relay, facts->relay_len);
 	s->last = sv;
@@ -557,13 +560,14 @@ dispatch_abandon(struct submitter *s)
 	block_on(s, NULL);
 	for (i = 0; i < SUBMIT_BUCKETS; i++)
 		while ((j = LIST_FIRST(&s->jobs[i])) != NULL) {
-			if (j->place != RUNNING)
-				job_unqueue(j);
-			else
+			if (j->place == RUNNING) {
 				cancel_running(j);
-			job_detach(j);
-			if (j->place != RUNNING)
+				job_detach(j);
+			} else {
+				job_unqueue(j);
+				job_detach(j);
 				job_free(j);
+			}
 		}
 	if (was != NULL)
 		dispatch_pump(was);

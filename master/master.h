@@ -134,10 +134,10 @@ bool		 relay_conf_is_same(const struct relay_conf *,
 /* The file where none is named; owned by the caller. */
 char		*config_default_path(void);
 char		*config_absolute_path(const char *);
-/* The key of the n-th option sent to the agent and its line; n < 0 or beyond:
- * none, and the section's line. */
+/* The line of the n-th option sent to the agent; where n is none of them that
+ * of the option that "NAME: ..." begins with, or of the section. */
 unsigned	 relay_conf_line(const struct relay_conf *, int64_t n,
-		    const char **key_r);
+		    const char *text);
 mode_t		 config_mode(const char *octal);
 
 /* ---- identity.c: users and groups by name ---- */
@@ -160,8 +160,9 @@ struct process {		/* embedded in its owner */
 
 struct reaper	*reaper_new(struct loop *);
 void		 reaper_free(struct reaper *);
-unsigned	 reaper_count(const struct reaper *);
 void		 reaper_kill_all(struct reaper *, int sig);
+/* Before exit, all being killed: waits, but not long, until they are gone. */
+void		 reaper_wait(void);
 
 /*
  * Starts a program with a socket at descriptor 3; returns our end of it, or
@@ -285,6 +286,8 @@ enum { ROLLOUT_OPTIONS = 0x01, ROLLOUT_ONE_EACH = 0x02 };
 struct rollout	*rollout_start(struct loop *, struct reaper *, struct config *,
 		    bool (*wanted)(void *arg, const struct relay_conf *),
 		    int flags, loop_cb *done, void *arg);
+/* All are ready, and nothing was found wrong. */
+bool		 rollout_is_good(const struct rollout *);
 void		 rollout_free(struct rollout *);	/* kills what is left */
 
 /* ---- service.c ---- */
@@ -302,6 +305,8 @@ struct service {
 	unsigned	 ngenerations;
 	struct jobs	 queue;
 	uint32_t	 nqueued;
+	uint32_t	 nheld;		/* at submitters, for want of room */
+	uint32_t	 njobs;		/* all, running ones too */
 	struct submitters blocked;	/* waiting for room in the queue */
 	uint64_t	 answers[REPLY_PERMANENT + 1];	/* recipients by class */
 	uint64_t	 restarts;
@@ -350,7 +355,7 @@ struct submitter {
 	TAILQ_ENTRY(submitter) next_blocked;
 	struct master	*master;
 	struct channel	*channel;	/* NULL once gone */
-	struct later	 free_later;
+	struct later	 gone_later;
 	pid_t		 pid;
 	uid_t		 uid;
 	LIST_HEAD(, job) jobs[SUBMIT_BUCKETS];	/* by id */
@@ -368,9 +373,11 @@ int	 submit_listen(struct master *, char *error, size_t);
 void	 submit_stop_listening(struct master *);
 /* Reading is paused or resumed as its state asks for. */
 void	 submitter_update(struct submitter *);
-/* Disconnect it; the reason is logged. */
+/* Disconnect it; the reason is logged.  Its deliveries go at the end of the
+ * turn, so any function may call this. */
 void	 submitter_drop(struct submitter *, const char *why);
 void	 submit_tick(struct master *);
+bool	 submit_has_output(const struct master *);	/* not taken yet */
 
 /* ---- listener.c ---- */
 
@@ -400,6 +407,18 @@ void	 control_exit(struct control *, int status);
 enum status_form { STATUS_TEXT, STATUS_TSV, STATUS_JSON };
 void	 status_print(const struct master *, enum status_form, struct buf *);
 
+/* ---- daemon.c: what a process in the background owes the system ---- */
+
+/* Parent: does not return; exits with what the child says by daemon_ready().
+ * Child: a descriptor for that. */
+int	 daemon_fork(void);
+void	 daemon_ready(int fd, int status);
+/* Our stderr and that of agents becomes lines of the log; the stderr that
+ * there was, for what the person at the terminal must see. */
+FILE	*daemon_stderr_to_log(struct loop *);
+void	 daemon_notify(const char *state);	/* systemd, if it started us */
+int	 daemon_pid_file(const char *path, char *error, size_t);
+
 /* ---- lifecycle.c ---- */
 
 enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
@@ -407,23 +426,23 @@ enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 struct master {
 	struct loop	*loop;
 	struct reaper	*reaper;
-	char		*path;
+	const char	*path;		/* of the configuration; borrowed */
+	FILE		*errors;	/* where faults of the start go */
 	struct config	*config;	/* NULL until the start succeeded */
 	enum master_state state;
+	bool		 is_background;
 	int64_t		 started_ms;	/* wall clock */
 	TAILQ_HEAD(, service) services;
 	TAILQ_HEAD(, submitter) submitters;
 	unsigned	 nsubmitters;
 	TAILQ_HEAD(, control) controls;
 	struct listener	*submit_listener, *control_listener;
-	uint64_t	 queued_bytes;
+	uint64_t	 queued_bytes;	/* of deliveries that wait */
 	uint32_t	 njobs;
 	struct timer	 tick;
 	bool		 is_ticking;
-	struct timer	 stop_timer;
-	int64_t		 stop_limit_ms;	/* 0: none */
-	struct rollout	*rollout;
-	struct config	*next_config;	/* of the rollout */
+	struct timer	 flush_limit;	/* for the last answers at the end */
+	struct rollout	*rollout;	/* of the start or a reload */
 	struct control	*reload_asker;
 	bool		 reload_again;
 	void		(*started)(void *arg, int status);
@@ -431,16 +450,20 @@ struct master {
 };
 
 struct master	*master_new(struct loop *, const char *path);
-/* started is called with 0, or with a status of sysexits.h after the faults
- * were printed and everything has gone. */
+/*
+ * started is called once: with 0, or with a status of sysexits.h after the
+ * faults were printed, and then no agent is left.
+ */
 void		 master_start(struct master *,
 		    void (*started)(void *arg, int status), void *arg);
 void		 master_free(struct master *);
+/* The relay that takes deliveries under this name. */
 struct service	*master_service(const struct master *, const char *name,
 		    size_t len);
 void		 master_need_tick(struct master *);
 void		 master_reload(struct master *, struct control *asker);
-/* limit_ms 0: none.  A second call shortens only. */
+/* limit_ms 0: none.  Another call can only shorten it.  The loop stops with
+ * status 0 at the end. */
 void		 master_stop(struct master *, int64_t limit_ms);
 void		 master_stop_now(struct master *);
 /* Something ended; is it the last? */
@@ -454,7 +477,6 @@ int	 probe_check(const char *path);		/* nexthop check */
 int	 probe_config(const char *path);	/* nexthop config */
 int	 operator_command(const char *socket_path, const char *command,
 	    const char *const *args, size_t nargs);
-int	 sender_run(const struct cli *, const char *socket_path,
-	    const char *relay);
+int	 sender_run(struct cli *, const char *socket_path, const char *relay);
 
 #endif

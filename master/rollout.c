@@ -6,6 +6,7 @@
 #include "master.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -29,18 +30,31 @@ on_ready(struct child *c)
 	decided(rollout_of(c));
 }
 
+/* Each process of a relay finds the same; it is told once. */
+static bool
+is_known(const struct relay_conf *r, unsigned line, const char *text)
+{
+	const struct conf_fault *fault;
+	size_t n = strlen(text), len;
+
+	STAILQ_FOREACH(fault, &r->config->conf->faults, next) {
+		len = strlen(fault->text);
+		if (fault->line == line && len >= n &&
+		    strcmp(fault->text + len - n, text) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 on_refused(struct child *c, int64_t index, const char *text)
 {
 	const struct relay_conf *r = c->gen->conf;
-	unsigned line;
-	const char *key;
+	unsigned line = relay_conf_line(r, index, text);
 
-	/* Each process of a relay finds the same. */
-	if (c != &c->gen->children[0])
-		return;
-	line = relay_conf_line(r, index, &key);
-	conf_fault(r->config->conf, line, r->section, NULL, "%s", text);
+	if (!is_known(r, line, text))
+		conf_fault(r->config->conf, line, r->section, NULL, "%s",
+		    text);
 }
 
 static void
@@ -61,12 +75,15 @@ on_gone(struct child *c, const char *text)
 {
 	struct rollout *ro = rollout_of(c);
 	const struct relay_conf *r = c->gen->conf;
+	char fault[1024];
 
+	/* One that was only asked for its options ends by itself. */
+	snprintf(fault, sizeof(fault), "agent %s %s%s", r->program,
+	    c->is_broken ? "broke the protocol: " : "", text);
 	if (!c->is_refused && (!c->was_ready || !c->gen->want_options) &&
-	    c == &c->gen->children[0])
+	    !is_known(r, r->section->line, fault))
 		conf_fault(r->config->conf, r->section->line, r->section,
-		    NULL, "agent %s %s%s", r->program, c->is_broken ?
-		    "broke the protocol: " : "", text);
+		    NULL, "%s", fault);
 	if (!c->was_ready)
 		decided(ro);
 }
@@ -114,6 +131,21 @@ rollout_start(struct loop *loop, struct reaper *reaper, struct config *config,
 	if (ro->waiting == 0)
 		loop_later(loop, &ro->done_later);
 	return ro;
+}
+
+bool
+rollout_is_good(const struct rollout *ro)
+{
+	const struct generation *g;
+	unsigned i;
+
+	if (ro->config->conf->nfaults > 0)
+		return false;
+	TAILQ_FOREACH(g, &ro->generations, next)
+		for (i = 0; i < g->nchildren; i++)
+			if (!g->children[i].was_ready)
+				return false;
+	return true;
 }
 
 void

@@ -30,8 +30,12 @@ on_free(void *arg)
 	struct service *sv = arg;
 	struct master *m = sv->master;
 	struct generation *g;
+	struct submitter *s;
 
 	TAILQ_REMOVE(&m->services, sv, next);
+	TAILQ_FOREACH(s, &m->submitters, next)
+		if (s->last == sv)
+			s->last = NULL;
 	while ((g = TAILQ_FIRST(&sv->old)) != NULL) {
 		TAILQ_REMOVE(&sv->old, g, next);
 		generation_free(g);
@@ -118,7 +122,8 @@ service_check_end(struct service *sv)
 {
 	struct generation *g, *next;
 
-	if (sv->is_ending && sv->current != NULL && sv->nqueued == 0) {
+	if (sv->is_ending && sv->current != NULL && sv->nqueued == 0 &&
+	    sv->nheld == 0) {
 		g = sv->current;
 		sv->current = NULL;
 		TAILQ_INSERT_TAIL(&sv->old, g, next);
@@ -132,7 +137,7 @@ service_check_end(struct service *sv)
 		generation_free(g);
 	}
 	if (sv->is_ending && sv->current == NULL && TAILQ_EMPTY(&sv->old) &&
-	    TAILQ_EMPTY(&sv->queue) && TAILQ_EMPTY(&sv->blocked))
+	    sv->njobs == 0)
 		loop_later(sv->master->loop, &sv->free_later);
 }
 

@@ -33,7 +33,6 @@ struct reaper {
 	struct loop	*loop;
 	struct event	 sigchld;
 	LIST_HEAD(, process) processes;
-	unsigned	 count;
 };
 
 /* ---- ends ---- */
@@ -69,7 +68,6 @@ on_sigchld(evutil_socket_t sig, short what, void *arg)
 		if (p == NULL)
 			continue;
 		LIST_REMOVE(p, next);
-		reaper->count--;
 		p->pid = 0;
 		p->ended(p->arg, status);
 	}
@@ -97,12 +95,6 @@ reaper_free(struct reaper *reaper)
 	free(reaper);
 }
 
-unsigned
-reaper_count(const struct reaper *reaper)
-{
-	return reaper->count;
-}
-
 void
 reaper_kill_all(struct reaper *reaper, int sig)
 {
@@ -110,6 +102,20 @@ reaper_kill_all(struct reaper *reaper, int sig)
 
 	LIST_FOREACH(p, &reaper->processes, next)
 		kill(sig == SIGKILL ? -p->pid : p->pid, sig);
+}
+
+void
+reaper_wait(void)
+{
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (waitpid(-1, NULL, WNOHANG) == -1)
+			return;
+		usleep(10000);
+	}
 }
 
 /* ---- starts: the child's side ---- */
@@ -302,6 +308,5 @@ spawn(struct reaper *reaper, struct process *p, const char *program,
 		return -1;
 	}
 	LIST_INSERT_HEAD(&reaper->processes, p, next);
-	reaper->count++;
 	return ends[0];
 }

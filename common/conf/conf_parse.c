@@ -42,8 +42,8 @@ struct reader {
 	unsigned		 line;
 	struct conf_section	*section;
 	bool			 is_lost;	/* below a faulty header */
-	struct conf_entry	*entry;		/* NULL: none, or a faulty one */
-	int			 key_indent;	/* -1: no key in this section */
+	struct conf_entry	*entry;		/* NULL: none, or faulty */
+	int			 key_indent;	/* -1: no key in the section */
 	enum fed		 fed;		/* and on_entry() not yet called */
 	const char		*text;		/* what was fed: comment and */
 	size_t			 len;		/* white space removed */

@@ -86,7 +86,8 @@ opts_new(const struct opt_table *table)
 	OPT_FOREACH(&s.at, table)
 		if (s.at.row->def != NULL &&
 		    opt_set_value(&s, s.at.row->def) == -1)
-			errx(EX_SOFTWARE, "default of %s: %s", table->name, error);
+			errx(EX_SOFTWARE, "default of %s: %s", table->name,
+			    error);
 	return o;
 }
 

@@ -66,7 +66,8 @@ static unsigned
 distance(const char *a, size_t na, const char *b, size_t nb)
 {
 	unsigned	 rows[3][NAME_MAX_COMPARED + 1];
-	unsigned	*before = rows[0], *last = rows[1], *now = rows[2], *spare;
+	unsigned	*before = rows[0], *last = rows[1], *now = rows[2];
+	unsigned	*spare;
 
 	for (size_t j = 0; j <= nb; j++)
 		last[j] = (unsigned)j;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "conf/option_name.h"
 #include "conf/option_set.h"
 
 static bool
@@ -149,6 +150,22 @@ add_pair(const struct setting *whole, const char *key, const char *value,
 	return check_count(whole, new->n);
 }
 
+/* A key that is the rest of another row's name would be set in vain. */
+static int
+check_not_row(const struct setting *s, const char *key)
+{
+	struct opt_at	 at;
+	const char	*rest;
+	char		*name;
+	int		 rc = 0;
+
+	name = xasprintf("%s.%s", s->at.row->name, key);
+	if (opt_find(s->opts->table, name, &at, &rest) && at.i != s->at.i)
+		rc = opt_refuse(s, "%s is an option by itself", at.row->name);
+	free(name);
+	return rc;
+}
+
 /* A dictionary as a whole: `key = value` in each line. */
 static int
 split_pairs(const struct setting *s, const char *value, struct opt_dict *new)
@@ -161,9 +178,12 @@ split_pairs(const struct setting *s, const char *value, struct opt_dict *new)
 		line = trim(line);
 		if (*line == '\0')
 			continue;
-		key = strsep(&line, "=");
-		rc = add_pair(s, line == NULL ? "" : trim(key),
-		    line == NULL ? "" : trim(line), new);
+		key = trim(strsep(&line, "="));
+		/* Without "=" the line is all value, and the key missing. */
+		if (line == NULL)
+			rc = add_pair(s, "", key, new);
+		else if ((rc = check_not_row(s, key)) == 0)
+			rc = add_pair(s, key, trim(line), new);
 	}
 	free(copy);
 	return rc;

@@ -57,23 +57,49 @@ format_what(const struct opt_row *row, char *to, size_t size)
 		    size);
 }
 
-/* "Range 1s..1h. Default 30s." and so on; "" where there is nothing to say. */
+static const char *
+shown_default(const struct opt_row *row)
+{
+	return row->def == NULL || (row->flags & OPT_SECRET) ? "" : row->def;
+}
+
 static void
-format_facts(const struct opt_row *row, bool with_default, struct buf *to)
+format_bounds(const struct opt_row *row, struct buf *to)
 {
 	char range[72];
 
+	if (!opt_has_range(row))
+		return;
+	if (opt_is_number(row->type)) {
+		opt_format_range(row, range, sizeof(range));
+		buf_printf(to, row->max == INT64_MAX ? " Must be %s." :
+		    " Range %s.", range);
+		return;
+	}
+	if (row->min > 0)
+		buf_printf(to, " At least %jd.", (intmax_t)row->min);
+	if (row->max > 0)
+		buf_printf(to, " At most %jd.", (intmax_t)row->max);
+}
+
+/* What follows from the row, as sentences behind its text. */
+static void
+format_facts(const struct opt_row *row, bool with_default, struct buf *to)
+{
+	char words[OPT_WORDS_MAX];
+
 	if (row->flags & OPT_REQUIRED)
 		buf_puts(to, " Required.");
-	if (opt_has_range(row)) {
-		opt_format_range(row, range, sizeof(range));
-		buf_printf(to, opt_is_number(row->type) ? " Range %s." :
-		    " From %s of them.", range);
+	format_bounds(row, to);
+	if (row->words != NULL && row->type != OPT_ENUM) {
+		opt_join_words(row->words, ", ", words, sizeof(words));
+		buf_printf(to, " %s: %s.", row->type == OPT_DICT ? "Keys" :
+		    "Elements", words);
 	}
 	if (row->flags & OPT_CLI_ONLY)
 		buf_puts(to, " Only for the command line.");
-	if (with_default && row->def != NULL && row->def[0] != '\0')
-		buf_printf(to, " Default %s.", row->def);
+	if (with_default && shown_default(row)[0] != '\0')
+		buf_printf(to, " Default %s.", shown_default(row));
 	buf_add(to, "", 1);
 }
 
@@ -150,45 +176,58 @@ opt_table_sample(const struct opt_table *table, FILE *to)
 			putc('\n', to);
 		is_next = true;
 		print_row(to, "# ", "#   ", at.row, false);
-		def = at.row->def == NULL ? "" : at.row->def;
+		def = shown_default(at.row);
 		fprintf(to, "#%s%s =", at.row->name,
 		    at.row->type == OPT_DICT && *def == '\0' ? ".KEY" : "");
 		print_default(to, def);
 	}
 }
 
-/* Text that mdoc takes for text; a new line for each sentence. */
+/*
+ * A word in a line of text; returns its columns.  A dot or an apostrophe makes
+ * a request of a line.
+ */
+static size_t
+mdoc_text_word(FILE *to, const char *word, size_t len, bool is_first)
+{
+	size_t columns = len;
+
+	if (is_first && (*word == '.' || *word == '\''))
+		columns += (size_t)fprintf(to, "\\&");
+	for (size_t i = 0; i < len; i++) {
+		if (word[i] == '\\')
+			columns += (size_t)fprintf(to, "\\e") - 1;
+		else if (i == 0 && word[i] == '-')
+			columns += (size_t)fprintf(to, "\\-") - 1;
+		else
+			putc(word[i], to);
+	}
+	return columns;
+}
+
+/* Text; a new line for each sentence, as mdoc wants it. */
 static void
 mdoc_text(FILE *to, const char *text)
 {
-	bool	is_start = true;
-	char	last = '\0';
+	size_t	column = 0, len;
+	bool	is_end = false;
 
-	for (text += strspn(text, " \n"); *text != '\0'; text++) {
-		if (*text == ' ' || *text == '\n' || *text == '\t') {
-			text += strspn(text, " \n\t") - 1;
-			if (text[1] == '\0')
-				break;
-			is_start = last == '.' || last == '?' || last == '!';
-			putc(is_start ? '\n' : ' ', to);
-			last = *text;
-			continue;
+	for (;; text += len) {
+		text += strspn(text, " \t\n");
+		if ((len = strcspn(text, " \t\n")) == 0)
+			break;
+		if (column > 0 &&
+		    (is_end || column + 1 + len > LINE_COLUMNS - 2)) {
+			putc('\n', to);
+			column = 0;
 		}
-		if (is_start && (*text == '.' || *text == '\''))
-			fputs("\\&", to);
-		/* A hyphen to copy, not one that ends a line. */
-		if (*text == '-' && !is_start && last != ' ' && last != '-')
-			putc('-', to);
-		else if (*text == '-')
-			fputs("\\-", to);
-		else if (*text == '\\')
-			fputs("\\e", to);
-		else
-			putc(*text, to);
-		is_start = false;
-		last = *text;
+		if (column > 0)
+			column += (size_t)fprintf(to, " ");
+		column += mdoc_text_word(to, text, len, column == 0);
+		is_end = strchr(".?!", text[len - 1]) != NULL;
 	}
-	putc('\n', to);
+	if (column > 0)
+		putc('\n', to);
 }
 
 /* An argument of a macro, which must not be taken for one. */
@@ -216,7 +255,7 @@ mdoc_item(FILE *to, const struct opt_row *row)
 
 	fprintf(to, ".It Cm %s", row->name);
 	if (row->type == OPT_DICT)
-		fputs(". Ns Ar key", to);
+		fputs(".\\& Ns Ar key", to);
 	fputs(" Ns = Ns", to);
 	if (row->type == OPT_BOOL)
 		fputs(" Cm \\&yes | \\&no", to);

@@ -202,8 +202,10 @@ split(struct span a, struct span *local, struct span *domain)
 	}
 	*local = (struct span){ a.s, n };
 	*domain = (struct span){ NULL, 0 };
-	if (n < a.n)
-		*domain = without_dot((struct span){ a.s + n + 1, a.n - n - 1 });
+	if (n < a.n) {
+		*domain = (struct span){ a.s + n + 1, a.n - n - 1 };
+		*domain = without_dot(*domain);
+	}
 	return NULL;
 }
 

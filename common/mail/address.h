@@ -14,12 +14,12 @@
 
 struct arena;
 
-#define ADDRESS_MAX	1000	/* bytes; RFC 5321's 254 is exceeded in practice */
+#define ADDRESS_MAX	1000	/* bytes; more than RFC 5321's 254 is seen */
 #define DOMAIN_MAX	255
 
 struct address {
 	const char	*local;		/* as given (maybe quoted); "" never */
-	const char	*domain;	/* NULL if there is none ("postmaster") */
+	const char	*domain;	/* NULL: there is none ("postmaster") */
 	bool		 is_literal;	/* domain is "[...]" */
 	bool		 is_utf8;	/* bytes >= 0x80 in the local part */
 	bool		 is_idn;	/* bytes >= 0x80 in the domain */

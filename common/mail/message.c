@@ -107,7 +107,8 @@ crlf_finish(struct crlf *c, char *to)
 		return 0;
 	c->after_cr = false;
 	c->at_bol = true;
-	memcpy(to, "\r\n", 2);
+	to[0] = '\r';
+	to[1] = '\n';
 	return 2;
 }
 

@@ -40,8 +40,8 @@ enum stage {
 	STAGE_RCPT = 7,
 	STAGE_DATA = 8,
 	STAGE_BODY = 9,
-	STAGE_DOT = 10,		/* end of data was sent: in doubt without a reply */
-	STAGE_RUN = 11		/* a program or a request, agents other than SMTP */
+	STAGE_DOT = 10,		/* end of data: without a reply in doubt */
+	STAGE_RUN = 11		/* a program, a request: not SMTP */
 };
 
 #define REPLY_TEXT_MAX	2048	/* bytes of text kept */
@@ -68,7 +68,8 @@ enum cause {
  * The reply of a cause; the row's format is filled with the arguments, the
  * text lies in the arena, cut at REPLY_TEXT_MAX.
  */
-void	 reply_cause(struct reply *, struct arena *, enum stage, enum cause, ...);
+void	 reply_cause(struct reply *, struct arena *, enum stage, enum cause,
+	    ...);
 
 const char	*reply_class_name(enum reply_class);	/* "delivered" ... */
 const char	*stage_name(enum stage);		/* "RCPT TO" ... */

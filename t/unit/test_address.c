@@ -4,71 +4,77 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "test.h"
 
 static struct arena *arena;
 
+static const struct {
+	const char *given, *local, *domain;
+} accepted[] = {
+	{ "user@example.org", "user", "example.org" },
+	{ "<user@example.org>", "user", "example.org" },
+	{ "user@example.org.", "user", "example.org" },
+	{ "postmaster", "postmaster", NULL },
+	{ "<postmaster>", "postmaster", NULL },
+	{ "a!#$%&'*+-/=?^_`{|}~1@x", "a!#$%&'*+-/=?^_`{|}~1", "x" },
+	{ "a.b@x", "a.b", "x" },
+	{ "U@Example.ORG", "U", "Example.ORG" },
+	{ "u@a_b.example", "u", "a_b.example" },
+	{ "u@-a.b-", "u", "-a.b-" },
+	/* quoting */
+	{ "\"a b\"@x", "\"a b\"", "x" },
+	{ "\"a\"@x", "\"a\"", "x" },
+	{ "\"a@b\"@x", "\"a@b\"", "x" },
+	{ "\"a\\\"@b\"@x", "\"a\\\"@b\"", "x" },
+	{ "\"a\\\\\"@x", "\"a\\\\\"", "x" },
+	{ "\"a>\"@x", "\"a>\"", "x" },
+	{ "\"\"@x", "\"\"", "x" },
+	{ "\"a b\"", "\"a b\"", NULL },
+	{ "a b@x", "\"a b\"", "x" },
+	{ "a@b@x", "\"a@b\"", "x" },
+	{ "a\\b@x", "\"a\\\\b\"", "x" },
+	{ "a>b@x", "\"a>b\"", "x" },
+	{ ".a@x", "\".a\"", "x" },
+	{ "a.@x", "\"a.\"", "x" },
+	{ "a..b@x", "\"a..b\"", "x" },
+	{ "a,b@x", "\"a,b\"", "x" },
+	{ "a b", "\"a b\"", NULL },
+	/* RFC 5321 Appendix C */
+	{ "@a,@b:user@c", "user", "c" },
+	{ "<@a:user@c>", "user", "c" },
+	{ "@[IPv6:::1]:user@c", "user", "c" },
+	{ "@a:\"b c\"@d", "\"b c\"", "d" },
+	/* RFC 5321 §4.1.3 */
+	{ "u@[127.0.0.1]", "u", "[127.0.0.1]" },
+	{ "u@[IPv6:::1]", "u", "[IPv6:::1]" },
+	{ "u@[ipv6:::ffff:127.0.0.1]", "u", "[ipv6:::ffff:127.0.0.1]" },
+	/* RFC 6531 */
+	{ "j\xc3\xb6rg@x", "j\xc3\xb6rg", "x" },
+	{ "u@b\xc3\xbc" "cher.de", "u", "b\xc3\xbc" "cher.de" },
+	{ "j \xc3\xb6@x", "\"j \xc3\xb6\"", "x" },
+};
+
 static void
 test_accepted(void)
 {
-	static const struct {
-		const char *given, *local, *domain;
-	} rows[] = {
-		{ "user@example.org", "user", "example.org" },
-		{ "<user@example.org>", "user", "example.org" },
-		{ "user@example.org.", "user", "example.org" },
-		{ "postmaster", "postmaster", NULL },
-		{ "<postmaster>", "postmaster", NULL },
-		{ "a!#$%&'*+-/=?^_`{|}~1@x", "a!#$%&'*+-/=?^_`{|}~1", "x" },
-		{ "a.b@x", "a.b", "x" },
-		{ "U@Example.ORG", "U", "Example.ORG" },
-		{ "u@a_b.example", "u", "a_b.example" },
-		{ "u@-a.b-", "u", "-a.b-" },
-		/* quoting */
-		{ "\"a b\"@x", "\"a b\"", "x" },
-		{ "\"a\"@x", "\"a\"", "x" },
-		{ "\"a@b\"@x", "\"a@b\"", "x" },
-		{ "\"a\\\"@b\"@x", "\"a\\\"@b\"", "x" },
-		{ "\"a\\\\\"@x", "\"a\\\\\"", "x" },
-		{ "\"a>\"@x", "\"a>\"", "x" },
-		{ "\"\"@x", "\"\"", "x" },
-		{ "\"a b\"", "\"a b\"", NULL },
-		{ "a b@x", "\"a b\"", "x" },
-		{ "a@b@x", "\"a@b\"", "x" },
-		{ "a\\b@x", "\"a\\\\b\"", "x" },
-		{ "a>b@x", "\"a>b\"", "x" },
-		{ ".a@x", "\".a\"", "x" },
-		{ "a.@x", "\"a.\"", "x" },
-		{ "a..b@x", "\"a..b\"", "x" },
-		{ "a,b@x", "\"a,b\"", "x" },
-		{ "a b", "\"a b\"", NULL },
-		/* RFC 5321 Appendix C */
-		{ "@a,@b:user@c", "user", "c" },
-		{ "<@a:user@c>", "user", "c" },
-		{ "@[IPv6:::1]:user@c", "user", "c" },
-		{ "@a:\"b c\"@d", "\"b c\"", "d" },
-		/* RFC 5321 §4.1.3 */
-		{ "u@[127.0.0.1]", "u", "[127.0.0.1]" },
-		{ "u@[IPv6:::1]", "u", "[IPv6:::1]" },
-		{ "u@[ipv6:::ffff:127.0.0.1]", "u", "[ipv6:::ffff:127.0.0.1]" },
-		/* RFC 6531 */
-		{ "j\xc3\xb6rg@x", "j\xc3\xb6rg", "x" },
-		{ "u@b\xc3\xbc" "cher.de", "u", "b\xc3\xbc" "cher.de" },
-		{ "j \xc3\xb6@x", "\"j \xc3\xb6\"", "x" },
-	};
 	struct address	 a;
 	const char	*error;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *given = rows[i].given;
+	for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++) {
+		const char *given = accepted[i].given;
 
 		error = NULL;
 		is_int(address_parse(given, arena, &a, &error), 0, "<%s>: %s",
 		    given, error == NULL ? "taken" : error);
-		is_str(a.local, rows[i].local, "<%s>: local part", given);
-		is_str(a.domain, rows[i].domain, "<%s>: domain", given);
+		is_str(a.local, accepted[i].local, "<%s>: local part", given);
+		is_str(a.domain, accepted[i].domain, "<%s>: domain", given);
 		is_int(a.is_literal, strchr(given, '[') != NULL &&
 		    given[0] != '@', "<%s>: literal or not", given);
+		is_int(a.is_utf8, !str_is_ascii(a.local),
+		    "<%s>: UTF-8 or not", given);
+		is_int(a.is_idn, a.domain != NULL && !str_is_ascii(a.domain),
+		    "<%s>: IDN or not", given);
 	}
 }
 
@@ -141,7 +147,7 @@ is_taken(const char *before, size_t n, const char *after)
 
 	memcpy(given, before, at);
 	memset(given + at, 'x', n);
-	strcpy(given + at + n, after);
+	strlcpy(given + at + n, after, sizeof(given) - at - n);
 	return address_parse(given, arena, &a, &error) == 0;
 }
 

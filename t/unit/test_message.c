@@ -195,10 +195,31 @@ test_borders(void)
 	ok(held, "like the reference at the border of two blocks");
 }
 
+/* Lines about as long as they may be, behind short ones, in all places. */
+static void
+test_line_lengths(void)
+{
+	char	from[1200], got[2500], want[2500];
+	size_t	before, len;
+	bool	held = true;
+
+	for (int i = 0; i < 4000; i++) {
+		before = draw(150);
+		len = 997 + draw(3);
+		memset(from, 'a', sizeof(from));
+		from[before] = "\r\n"[draw(2)];
+		from[before + len + 1] = "\r\n"[draw(2)];
+		held &= holds(from, before + len + draw(4), got, want,
+		    1 + draw(100));
+	}
+	ok(held, "like the reference with lines of 997 to 999 bytes");
+}
+
 static void
 test_masks(void)
 {
-	static const char	bytes[] = { '\r', '\n', '.', '\0', 'a', '\x80' };
+	static const char	bytes[] = { '\r', '\n', '.', '\0', 'a', '\x80',
+	    '\x7f' };
 	char			block[BLOCK_BYTES];
 	uint64_t		want, high;
 	bool			word = true, best = true;
@@ -283,7 +304,7 @@ test_read(void)
 	fflush(tmp);
 	body_reader_init(&r, &body);
 	n = body_read(&r, scratch, 10, &data);
-	is_mem(data, (size_t)n, "01234567\r\n", 10, "the first bytes of a file");
+	is_mem(data, (size_t)n, "01234567\r\n", 10, "the start of a file");
 	is_int(body_left(&r), 99990, "what is left");
 	while ((n = body_read(&r, scratch, sizeof(scratch), &data)) > 0)
 		sum += (uint64_t)n;
@@ -318,6 +339,7 @@ main(void)
 	test_examples();
 	test_masks();
 	test_borders();
+	test_line_lengths();
 	test_random();
 	test_facts();
 	test_read();

@@ -434,6 +434,8 @@ test_dicts(void)
 	    "of username, password");
 	takes("credentials.username", "x");
 	refuses("tls.a", "b c", "tls.a: \"b c\" has a space in it");
+	refuses("tls", "a = b\nca-certs = /x", "tls: tls.ca_certs is an option "
+	    "by itself");
 	takes("tls", "");
 	ok(opts_is_set(o, "tls") && v->tls.n == 0, "empty, but set");
 }
@@ -633,11 +635,17 @@ test_help(void)
 	has(text, "  pipelining=yes|no\n        Whether. Default yes.\n");
 	has(text, "  connect_timeout=TIME\n        How long. Range 1s..2h. "
 	    "Default 30s.\n");
-	has(text, "  spool=SIZE\n        How much. Range at least 1. "
+	has(text, "  spool=SIZE\n        How much. Must be at least 1. "
 	    "Default 64k.\n");
 	has(text, "  tls_mode=none|may|require\n        Encryption. Default "
 	    "may.\n          none: Never.\n");
+	has(text, "  resolver=LIST\n        Servers. At most 3. Default "
+	    "127.0.0.1, ::1.\n");
+	has(text, "  methods=LIST\n        Methods. At least 1. Elements: "
+	    "plain, login.\n");
 	has(text, "  args=COMMAND\n");
+	has(text, "  credentials.KEY=TEXT\n        Who. Keys: username, "
+	    "password.\n");
 	has(text, "  force_mx.KEY=TEXT\n");
 	has(text, "  file=FILE\n");
 	ok(longest_line(text) < 80, "at most 79 columns");
@@ -703,11 +711,11 @@ test_mdoc(void)
 
 	has(text, ".It Cm host Ns = Ns Ar text\nThe host.\nRequired.\n");
 	has(text, "It is long enough to be wrapped, and has 'quotes', a \\e "
-	    "and .dots in it; \\-o is");
+	    "and .dots in it; \\-o\nis for");
 	has(text, ".It Cm tls_mode Ns = Ns Cm \\&none | \\&may | \\&require\n"
 	    "Encryption.\nDefault may.\n.Bl -tag -width Ds -compact\n"
 	    ".It Cm \\&none\nNever.\n");
-	has(text, ".It Cm force_mx. Ns Ar key Ns = Ns Ar text\n");
+	has(text, ".It Cm force_mx.\\& Ns Ar key Ns = Ns Ar text\n");
 	has(text, ".It Cm pipelining Ns = Ns Cm \\&yes | \\&no\n");
 	free(text);
 }

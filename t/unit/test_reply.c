@@ -56,7 +56,8 @@ test_dsn(void)
 
 		memset(dsn, 9, sizeof(dsn));
 		exact = malloc(n + 1);	/* without the NUL: n counts */
-		memcpy(exact + 1, rows[i].text, n);
+		for (size_t k = 0; k < n; k++)
+			exact[k + 1] = rows[i].text[k];
 		is_int(dsn_parse(exact + 1, n, dsn), rows[i].taken,
 		    "length of \"%s\"", rows[i].text);
 		is_mem(dsn, 3, rows[i].dsn, 3, "numbers of \"%s\"",
@@ -131,13 +132,15 @@ test_lines(void)
 static void
 test_ceiling(void)
 {
-	static char	long_text[70000];
-	struct reply	r;
+	static const char	code[] = { '5', '.', '1', '.', '1', ' ' };
+	static const char	face[] = { '\xf0', '\x9f', '\x98', '\x80' };
+	static char		long_text[70000];
+	struct reply		r;
 
 	memset(long_text, 'x', sizeof(long_text) - 1);
 	from(&r, 550, long_text);
 	is_int(strlen(r.text), REPLY_TEXT_MAX, "text is cut");
-	memcpy(long_text, "5.1.1 ", 6);
+	memcpy(long_text, code, sizeof(code));
 	from(&r, 550, long_text);
 	is_int(strlen(r.text), REPLY_TEXT_MAX, "after the enhanced code");
 	memset(long_text, '\n', sizeof(long_text) - 1);
@@ -147,7 +150,7 @@ test_ceiling(void)
 	for (int i = 0; i < 5; i++) {
 		memset(long_text, 'x', sizeof(long_text) - 1);
 		for (int k = i; k < 60000; k += 4)
-			memcpy(long_text + k, "\xf0\x9f\x98\x80", 4);
+			memcpy(long_text + k, face, sizeof(face));
 		from(&r, 550, long_text);
 		ok(str_is_utf8(r.text, strlen(r.text)) &&
 		    strlen(r.text) > REPLY_TEXT_MAX - 4,
@@ -180,8 +183,8 @@ test_causes(void)
 	is_int(r.by, BY_AGENT, "said by the agent");
 	is_int(r.stage, STAGE_DATA, "at DATA");
 	is_int(r.retry_after_s, 0, "without a hint");
-	reply_cause(&r, arena, STAGE_EHLO, CAUSE_TOO_LARGE, 18446744073709551615ULL,
-	    1ULL, "h");
+	reply_cause(&r, arena, STAGE_EHLO, CAUSE_TOO_LARGE,
+	    18446744073709551615ULL, 1ULL, "h");
 	is_reply(&r, 552, "5.3.4", REPLY_PERMANENT, "message size "
 	    "18446744073709551615 exceeds size limit 1 of h", "a size");
 

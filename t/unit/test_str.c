@@ -113,7 +113,8 @@ is_utf8(const char *s)
 	char	*exact = malloc(n + 1);
 	bool	 yes;
 
-	memcpy(exact + 1, s, n);
+	for (size_t i = 0; i < n; i++)
+		exact[i + 1] = s[i];
 	yes = str_is_utf8(exact + 1, n);
 	free(exact);
 	return yes;

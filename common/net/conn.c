@@ -1,0 +1,273 @@
+/* conn.c - one byte stream to a host. */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+#define READ_BYTES	(64 * 1024)
+#define OUT_BYTES_MAX	((size_t)4 * 1024 * 1024)
+
+struct conn {
+	struct loop	*loop;
+	int		 fd;		/* -1 once closed */
+	bool		 is_open;	/* connected */
+	bool		 is_waiting;	/* ev_write is added */
+	bool		 is_over;	/* closed() was or will be called */
+	int		 error;
+	const struct conn_ops *ops;
+	void		*arg;
+	struct event	 ev_read, ev_write;
+	struct later	 closed_later, free_later;
+	struct buf	 out;
+};
+
+static char	 input[READ_BYTES];
+
+static void
+on_free(void *arg)
+{
+	struct conn *c = arg;
+
+	buf_clear(&c->out);
+	free(c);
+}
+
+static void
+conn_close(struct conn *c)
+{
+	if (c->fd == -1)
+		return;
+	event_del(&c->ev_read);
+	event_del(&c->ev_write);
+	close(c->fd);
+	c->fd = -1;
+}
+
+void
+conn_free(struct conn *c)
+{
+	if (c == NULL)
+		return;
+	c->is_over = true;
+	loop_forget(c->loop, &c->closed_later);
+	conn_close(c);
+	loop_later(c->loop, &c->free_later);
+}
+
+void
+conn_abort(struct conn *c)
+{
+	struct linger l = { 1, 0 };
+
+	if (c == NULL)
+		return;
+	if (c->fd != -1)
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	conn_free(c);
+}
+
+static void
+on_closed(void *arg)
+{
+	struct conn *c = arg;
+
+	c->ops->closed(c->arg, c->error);
+}
+
+/* Never inside the owner's call. */
+static void
+conn_fail(struct conn *c, int error)
+{
+	if (c->is_over)
+		return;
+	c->is_over = true;
+	c->error = error;
+	event_del(&c->ev_read);
+	event_del(&c->ev_write);
+	loop_later(c->loop, &c->closed_later);
+}
+
+static void
+wait_write(struct conn *c, bool want)
+{
+	if (want == c->is_waiting)
+		return;
+	if (want)
+		event_add(&c->ev_write, NULL);
+	else
+		event_del(&c->ev_write);
+	c->is_waiting = want;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	ssize_t n;
+
+	(void)what;
+	if (c->is_over)
+		return;
+	do
+		n = recv(fd, input, sizeof(input), 0);
+	while (n == -1 && errno == EINTR);
+	if (n > 0)
+		c->ops->data(c->arg, input, (size_t)n);
+	else if (n == 0 || errno != EAGAIN)
+		conn_fail(c, n == 0 ? 0 : errno);
+}
+
+static void
+connected(struct conn *c)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	wait_write(c, false);
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
+		error = errno;
+	if (error != 0) {
+		conn_fail(c, error);
+		return;
+	}
+	c->is_open = true;
+	event_add(&c->ev_read, NULL);
+	c->ops->opened(c->arg);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	ssize_t n;
+
+	(void)what;
+	if (c->is_over)
+		return;
+	if (!c->is_open) {
+		connected(c);
+		return;
+	}
+	n = send(fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
+	if (n == -1) {
+		if (errno != EAGAIN && errno != EINTR)
+			wait_write(c, false);	/* the reading side tells why */
+		return;
+	}
+	buf_consume(&c->out, (size_t)n);
+	if (!buf_is_empty(&c->out)) {
+		c->ops->progress(c->arg);
+		return;
+	}
+	wait_write(c, false);
+	buf_shrink(&c->out);
+	c->ops->drained(c->arg);
+}
+
+void
+conn_write(struct conn *c, const char *p, size_t n)
+{
+	ssize_t did = 0;
+
+	if (c->is_over || n == 0)
+		return;
+	if (buf_is_empty(&c->out) && c->is_open) {
+		did = send(c->fd, p, n, MSG_NOSIGNAL);
+		if (did == -1 && errno != EAGAIN && errno != EINTR)
+			/*
+			 * The peer has closed or reset.  What it said before
+			 * is still to be read; reading ends in the error.
+			 */
+			return;
+		if (did == -1)
+			did = 0;
+	}
+	if ((size_t)did == n)
+		return;
+	if (buf_add(&c->out, p + did, n - (size_t)did) == -1) {
+		conn_fail(c, ENOBUFS);
+		return;
+	}
+	wait_write(c, true);
+}
+
+size_t
+conn_pending(const struct conn *c)
+{
+	return buf_len(&c->out);
+}
+
+int
+conn_local(const struct conn *c, struct addr *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->len = sizeof(a->u);
+	return getsockname(c->fd, &a->u.sa, &a->len);
+}
+
+/*
+ * A source address without a port: the kernel shall choose the port when it
+ * knows the peer, so that one address can hold many connections.
+ */
+static int
+bind_source(int fd, const struct addr *source)
+{
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	return bind(fd, &source->u.sa, source->len);
+}
+
+static int
+open_socket(const struct addr *to, const struct addr *source)
+{
+	int on = 1, error, fd;
+
+	fd = socket(addr_family(to), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    0);
+	if (fd == -1)
+		return -1;
+	if (addr_family(to) != AF_UNIX)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (source != NULL && bind_source(fd, source) == -1) {
+		error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+struct conn *
+conn_open(struct loop *loop, const struct addr *to, const struct addr *source,
+    const struct conn_ops *ops, void *arg)
+{
+	struct conn *c;
+	int fd;
+
+	if ((fd = open_socket(to, source)) == -1)
+		return NULL;
+	c = xcalloc(1, sizeof(*c));
+	c->loop = loop;
+	c->fd = fd;
+	c->ops = ops;
+	c->arg = arg;
+	buf_init(&c->out, OUT_BYTES_MAX);
+	event_assign(&c->ev_read, loop_base(loop), fd, EV_READ | EV_PERSIST,
+	    on_readable, c);
+	event_assign(&c->ev_write, loop_base(loop), fd, EV_WRITE | EV_PERSIST,
+	    on_writable, c);
+	later_init(&c->closed_later, on_closed, c);
+	later_init(&c->free_later, on_free, c);
+	if (connect(fd, &to->u.sa, to->len) == 0 || errno == EINPROGRESS)
+		wait_write(c, true);
+	else
+		conn_fail(c, errno);
+	return c;
+}

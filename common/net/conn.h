@@ -1,0 +1,50 @@
+/*
+ * conn.h - one byte stream to a host: TCP or a UNIX socket.
+ *
+ * Output is sent at once as far as the socket takes it; the rest is kept and
+ * leaves as soon as it can.  Input is handed over in memory shared by all
+ * connections: the callee takes what it needs before it returns.
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/addr.h"
+#include "net/loop.h"
+
+struct conn;
+
+struct conn_ops {
+	void	(*opened)(void *arg);
+	void	(*data)(void *arg, const char *, size_t);
+	/* All kept output has left. */
+	void	(*drained)(void *arg);
+	/* Some of the kept output has left: the peer is alive. */
+	void	(*progress)(void *arg);
+	/* Connecting failed, the peer closed (error 0), or the stream broke
+	 * (errno). Called once; conn_free() is still the owner's. */
+	void	(*closed)(void *arg, int error);
+};
+
+/*
+ * Starts connecting, from `source` if not NULL.  NULL with errno if that fails
+ * at once for a local reason; a refusal by the peer comes through closed().
+ */
+struct conn	*conn_open(struct loop *, const struct addr *,
+		    const struct addr *source, const struct conn_ops *,
+		    void *arg);
+/* No callback comes after this; memory goes at the end of the turn. */
+void		 conn_free(struct conn *);
+/* Closes with RST rather than FIN: nothing more may reach the peer. */
+void		 conn_abort(struct conn *);
+
+/* Bytes to send; what the socket does not take is copied. */
+void		 conn_write(struct conn *, const char *, size_t);
+size_t		 conn_pending(const struct conn *);	/* kept, not sent */
+/* The local address, as text. */
+int		 conn_local(const struct conn *, struct addr *);
+
+#endif

@@ -1,0 +1,221 @@
+/* conf.c - options of the SMTP client, and the name it gives. */
+#include "smtp/conf.h"
+
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "mail/address.h"
+#include "mail/envelope.h"
+#include "mail/frame.h"
+
+#define SEC	1000LL
+#define AT(field)	offsetof(struct smtp_conf, field)
+
+static const struct opt_word family_words[] = {
+	{ "any", FAMILY_ANY, "IPv6 and IPv4" },
+	{ "ipv4", FAMILY_IPV4, "IPv4 only" },
+	{ "ipv6", FAMILY_IPV6, "IPv6 only" },
+	{ "all", FAMILY_ANY, NULL },
+	{ .word = NULL }
+};
+
+static const struct opt_word policy_words[] = {
+	{ "round-robin", SOURCE_ROUND_ROBIN, "one after the other" },
+	{ "random", SOURCE_RANDOM, "any of them" },
+	{ "sender-domain", SOURCE_BY_SENDER, "always the same one for a "
+	    "sender's domain" },
+	{ "recipient-domain", SOURCE_BY_RECIPIENT, "always the same one for "
+	    "the first recipient's domain" },
+	{ .word = NULL }
+};
+
+static const struct opt_word nul_words[] = {
+	{ "send", NUL_SEND, "as they are" },
+	{ "refuse", NUL_REFUSE, "the message fails with 554 5.6.0" },
+	{ .word = NULL }
+};
+
+static const struct opt_word eightbit_words[] = {
+	{ "send", EIGHTBIT_SEND, "as it is" },
+	{ "refuse", EIGHTBIT_REFUSE, "the message fails with 554 5.6.3" },
+	{ .word = NULL }
+};
+
+static const char *
+check_source(const char *value)
+{
+	struct addr a;
+
+	return addr_parse(&a, value, 0) == 0 ? NULL :
+	    "not an IPv4 or IPv6 address";
+}
+
+static const char *
+check_ehlo(const char *value)
+{
+	const char *p;
+
+	if (*value == '\0')
+		return "empty";
+	if (str_has_control(value) || strpbrk(value, " <>") != NULL)
+		return "not a host name";
+	for (p = value; (p = strchr(p, '{')) != NULL; p++)
+		if (strncmp(p, "{fqdn}", 6) != 0 &&
+		    strncmp(p, "{hostname}", 10) != 0)
+			return "only {fqdn} and {hostname} are replaced";
+	if (strspn(value, "0123456789") == strlen(value))
+		return "a number is not a host name";
+	return NULL;
+}
+
+const struct opt_row smtp_conf_rows[] = {
+	{ "connect_timeout", OPT_TIME, AT(connect_timeout_ms), "30s", 1,
+	    3600 * SEC, NULL, NULL, 0, "Wait for a connection to one address "
+	    "of a host." },
+	{ "command_timeout", OPT_TIME, AT(command_timeout_ms), "30s", 1,
+	    3600 * SEC, NULL, NULL, 0, "Wait for the greeting and for the "
+	    "answer to a command. RFC 5321 section 4.5.3.2 asks for five "
+	    "minutes." },
+	{ "data_timeout", OPT_TIME, AT(data_timeout_ms), "60s", 1,
+	    3600 * SEC, NULL, NULL, 0, "Wait for a block of the message to "
+	    "be taken, and once more for the answer to the whole. A server "
+	    "that checks content slowly and accepts after this time makes a "
+	    "duplicate when the message is sent again; RFC 5321 section "
+	    "4.5.3.2.6 asks for ten minutes." },
+	{ "idle_timeout", OPT_TIME, AT(idle_timeout_ms), "10s", 0,
+	    3600 * SEC, NULL, NULL, 0, "Keep a connection open after a "
+	    "delivery for the next message. 0: only for a message that waits "
+	    "already." },
+	{ "queue_timeout", OPT_TIME, AT(queue_timeout_ms), "300s", 1,
+	    86400 * SEC, NULL, NULL, 0, "Wait for a free connection when "
+	    "concurrent_connections is reached; then 451 4.4.5." },
+	{ "dns_timeout", OPT_TIME, AT(dns_timeout_ms), "30s", 1, 600 * SEC,
+	    NULL, NULL, 0, "Wait for the addresses of a host name." },
+	{ "concurrent_connections", OPT_INT, AT(concurrent_connections), "5",
+	    1, 60000, NULL, NULL, 0, "Connections at once to one remote host "
+	    "(address and port), idle ones included." },
+	{ "max_connection_time", OPT_TIME, AT(max_connection_time_ms), "300s",
+	    0, 86400 * SEC, NULL, NULL, 0, "A connection older than this "
+	    "takes no further message. A limit by time, not by count: a slow "
+	    "host must not attract all traffic. 0: no limit." },
+	{ "max_messages_per_connection", OPT_INT,
+	    AT(max_messages_per_connection), "0", 0, 1000000, NULL, NULL, 0,
+	    "Messages over one connection. 0: no limit." },
+	{ "max_recipients", OPT_INT, AT(max_recipients), "1000", 1,
+	    ENVELOPE_RCPT_MAX, NULL, NULL, 0, "Recipients in one transaction; "
+	    "more make further ones on the same connection." },
+	{ "window", OPT_INT, AT(window), "5000", 1, FRAME_WINDOW_MAX, NULL,
+	    NULL, 0, "Deliveries the agent accepts at once." },
+	{ "ehlo_as", OPT_STRING, AT(ehlo_as), "{fqdn}", 0, 0, NULL,
+	    check_ehlo, 0, "The name given in EHLO. {fqdn} is this host's "
+	    "full name, {hostname} its short one." },
+	{ "address_family", OPT_ENUM, AT(address_family), "any", 0, 0,
+	    family_words, NULL, 0, "Which addresses of a host are used." },
+	{ "ipv4_only", OPT_BOOL, AT(ipv4_only), "no", 0, 0, NULL, NULL, 0,
+	    "The same as address_family = ipv4." },
+	{ "source_addresses", OPT_LIST, AT(source_addresses), NULL, 0, 1000,
+	    NULL, check_source, 0, "Connect from these addresses, IPv4 and "
+	    "IPv6. A family that has none in the list is left to the "
+	    "system." },
+	{ "source_policy", OPT_ENUM, AT(source_policy), "round-robin", 0, 0,
+	    policy_words, NULL, 0, "Which of them a delivery uses." },
+	{ "eightbit", OPT_ENUM, AT(eightbit), "send", 0, 0, eightbit_words,
+	    NULL, 0, "A message with 8-bit bytes for a server that does not "
+	    "offer 8BITMIME." },
+	{ "nul_bytes", OPT_ENUM, AT(nul_bytes), "send", 0, 0, nul_words,
+	    NULL, 0, "A message that contains NUL bytes." },
+	{ .name = NULL }
+};
+
+/* ---- the name for EHLO ---- */
+
+/* As `hostname -f`: asked of the system only where the name has no dot. */
+static void
+find_fqdn(char *name, size_t size)
+{
+	struct addrinfo hints = { .ai_flags = AI_CANONNAME,
+	    .ai_socktype = SOCK_STREAM }, *list;
+
+	if (strchr(name, '.') != NULL ||
+	    getaddrinfo(name, NULL, &hints, &list) != 0)
+		return;
+	if (list->ai_canonname != NULL)
+		strlcpy(name, list->ai_canonname, size);
+	freeaddrinfo(list);
+}
+
+static void
+expand(struct buf *b, const char *template)
+{
+	char host[256];
+	const char *p = template;
+
+	while (*p != '\0') {
+		if (gethostname(host, sizeof(host)) == -1)
+			strlcpy(host, "localhost", sizeof(host));
+		host[sizeof(host) - 1] = '\0';
+		if (strncmp(p, "{fqdn}", 6) == 0) {
+			find_fqdn(host, sizeof(host));
+			buf_puts(b, host);
+			p += 6;
+		} else if (strncmp(p, "{hostname}", 10) == 0) {
+			host[strcspn(host, ".")] = '\0';
+			buf_puts(b, host);
+			p += 10;
+		} else
+			buf_add(b, p++, 1);
+	}
+	buf_add(b, "", 1);
+}
+
+const char *
+smtp_ehlo_doubt(const char *name)
+{
+	const char *last = strrchr(name, '.');
+
+	if (*name == '[')
+		return "is an address";
+	if (last == NULL)
+		return "has no dot";
+	if (strcasecmp(last, ".localdomain") == 0 ||
+	    strcasecmp(last, ".localhost") == 0)
+		return "is not known to any other host";
+	return NULL;
+}
+
+char *
+smtp_ehlo_name(const char *template, char *error, size_t size)
+{
+	struct arena *arena = arena_new(1024);
+	const char *ascii, *doubt;
+	struct addr a;
+	struct buf b;
+	char *name = NULL;
+
+	buf_init(&b, 4096);
+	expand(&b, template);
+	if (addr_parse(&a, buf_data(&b), 0) == 0)	/* RFC 5321 §4.1.3 */
+		name = xasprintf(addr_family(&a) == AF_INET6 ? "[IPv6:%s]" :
+		    "[%s]", buf_data(&b));
+	else if (*buf_data(&b) == '[' || str_is_ascii(buf_data(&b)))
+		name = xstrdup(buf_data(&b));
+	else if ((ascii = address_domain_ascii(buf_data(&b), arena)) != NULL)
+		name = xstrdup(ascii);
+	if (name == NULL || strlen(name) > DOMAIN_MAX) {
+		snprintf(error, size, "ehlo_as: \"%.100s\" is not a host name",
+		    buf_data(&b));
+		free(name);
+		name = NULL;
+	} else if ((doubt = smtp_ehlo_doubt(name)) != NULL)
+		log_warning("ehlo_as: %s %s; servers may refuse it", name,
+		    doubt);
+	buf_clear(&b);
+	arena_free(arena);
+	return name;
+}
