@@ -43,7 +43,7 @@ struct reader {
 	struct conf_section	*section;
 	bool			 is_lost;	/* below a faulty header */
 	struct conf_entry	*entry;		/* NULL: none, or faulty */
-	int			 key_indent;	/* -1: no key in the section */
+	int			 key_indent;	/* -1: no key yet */
 	enum fed		 fed;		/* and on_entry() not yet called */
 	const char		*text;		/* what was fed: comment and */
 	size_t			 len;		/* white space removed */

@@ -144,7 +144,7 @@ void	opts_each(const struct opts *,
 	    bool is_default), void *arg);
 
 void	opt_table_help(const struct opt_table *, FILE *);	/* --help */
-void	opt_table_sample(const struct opt_table *, FILE *);	/* "#name = def" */
+void	opt_table_sample(const struct opt_table *, FILE *);	/* #name = x */
 void	opt_table_mdoc(const struct opt_table *, FILE *);	/* .It rows */
 
 /* Values of single types, for use outside tables. */
