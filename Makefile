@@ -161,7 +161,7 @@ $Q$(CC) $(ALL_LDFLAGS) $(LDFLAGS_$(@F)) $(ENGINE) -o $@ \
     $(filter %.o,$^) $(filter $(TOOL_LIB),$^) $(LIB) $(call PKG_LIBS,$1)
 endef
 
-$(BUILD)/sbin/nexthop-master: $(MASTER_OBJ) $(BUILD)/sources
+$(BUILD)/bin/nexthop $(BUILD)/sbin/nexthop-master: $(MASTER_OBJ) $(BUILD)/sources
 $(BIN_PROGS): $(BUILD)/bin/%: $(O)/master/%.o
 $(SBIN_PROGS): $(BUILD)/sbin/%: $(O)/master/%.o
 $(INTAKE_PROGS): $(BUILD)/$(LIBEXEC)/%: $(O)/master/%.o

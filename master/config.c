@@ -391,7 +391,7 @@ find_identity(struct relay_conf *r)
 	if (identity_resolve(&r->identity, user != NULL ? user : "nobody",
 	    group, error, sizeof(error)) == 0)
 		return;
-	key = strstr(error, "no user") != NULL ? "user" : "group";
+	key = strncmp(error, "no group", 8) == 0 ? "group" : "user";
 	if (entry_value(r->section, key) == NULL)
 		r->is_faulty = true;	/* [master] has it, told once there */
 	else
@@ -486,18 +486,19 @@ check_users(struct config *config, const struct conf_section *section)
 	const char *keys[] = { "user", "socket_user" };
 	const char *users[] = { m->user, m->socket_user };
 	const char *groups[] = { m->group, m->socket_group };
+	const char *group_keys[] = { "group", "socket_group" };
+	const char *key;
 	char error[512];
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
-		if (users[i] == NULL && groups[i] == NULL)
-			continue;
-		if (identity_resolve(&id, users[i] != NULL ? users[i] :
-		    geteuid() == 0 && i == 0 ? "nobody" : "root", groups[i],
-		    error, sizeof(error)) == -1)
-			conf_fault(config->conf,
-			    entry_line(section, keys[i]), section, keys[i],
-			    "%s", error);
+		if (identity_resolve(&id, users[i] != NULL ? users[i] : "root",
+		    groups[i], error, sizeof(error)) == -1) {
+			key = strncmp(error, "no group", 8) == 0 ?
+			    group_keys[i] : keys[i];
+			conf_fault(config->conf, entry_line(section, key),
+			    section, key, "%s", error);
+		}
 		identity_clear(&id);
 	}
 }

@@ -5,6 +5,7 @@
  */
 #include "master.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,8 +234,12 @@ control_close_all(struct master *m)
 	listener_close(m->control_listener);
 	m->control_listener = NULL;
 	TAILQ_FOREACH(ct, &m->controls, next) {
-		if (ct->channel != NULL)
-			channel_flush(ct->channel);
+		if (ct->channel == NULL)
+			continue;
+		channel_flush(ct->channel);
+		/* The kernel closes this one when nothing is left of us: who
+		 * waits for the end sees it then. */
+		fcntl(channel_fd(ct->channel), F_DUPFD_CLOEXEC, 3);
 		control_close(ct);
 	}
 }

@@ -123,6 +123,8 @@ struct config {
 	unsigned	 refs;
 };
 
+extern const struct opt_table config_master_table, config_relay_table;
+
 /* Always returns one; what is wrong is in config->conf->faults. */
 struct config	*config_load(const char *path);
 struct config	*config_ref(struct config *);

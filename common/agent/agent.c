@@ -228,14 +228,16 @@ delivery_answer_rest(struct delivery *d, const struct answer *a)
 void
 delivery_connected(struct delivery *d)
 {
-	d->front->stage(d, STAGE_CONNECT);
+	d->front->stage(d, STAGE_CONNECT, NULL, 0);
 }
 
 void
-delivery_before_end(struct delivery *d, struct later *go)
+delivery_before_end(struct delivery *d, const uint32_t *rcpts, uint32_t n,
+    struct later *go)
 {
 	d->is_past_end = true;
-	d->front->before_end(d, go);
+	d->front->stage(d, STAGE_DOT, rcpts, n);
+	d->front->after_said(d, go);
 }
 
 /* ---- the process ---- */

@@ -78,7 +78,9 @@ struct delivery {
 	int64_t		 deadline_ms;	/* monotonic; 0 = none */
 	uint32_t	 open;		/* recipients without an answer */
 	uint8_t		*answered;	/* a byte per recipient */
-	bool		 is_past_end;	/* end-of-data may have been sent */
+	bool		 is_past_end;	/* by delivery_before_end(); cleared by an
+					 * agent that knows the outcome and has
+					 * recipients left */
 	bool		 is_cancelled;
 	void		*work;		/* the agent's own */
 	const struct front_ops *front;
@@ -100,11 +102,14 @@ void	delivery_connected(struct delivery *);
 
 /*
  * Must be called before the byte that could make the next hop accept the
- * message leaves: tells the asker that the outcome is in doubt from now on
- * without an answer.  `go` runs later, never inside this call, once that fact
- * is out of this process's hands; then, and not before, the byte may be sent.
- * The later belongs to the caller and may be taken back by loop_forget().
+ * message leaves: tells the asker that the outcome for these recipients (n
+ * indexes, ascending; NULL: all without an answer) is in doubt from now on
+ * until they are answered.  `go` runs later, never inside this call, once that
+ * fact is out of this process's hands; then, and not before, the byte may be
+ * sent.  The later belongs to the caller and may be taken back by
+ * loop_forget().
  */
-void	delivery_before_end(struct delivery *, struct later *go);
+void	delivery_before_end(struct delivery *, const uint32_t *rcpts,
+	    uint32_t n, struct later *go);
 
 #endif

@@ -10,9 +10,11 @@
 
 /* How facts about a delivery get back to whoever asked for it. */
 struct front_ops {
-	void	(*stage)(struct delivery *, enum stage);
+	/* rcpts NULL: all without an answer. */
+	void	(*stage)(struct delivery *, enum stage, const uint32_t *rcpts,
+		    uint32_t n);
 	/* Run go later, once everything said so far is out of our hands. */
-	void	(*before_end)(struct delivery *, struct later *go);
+	void	(*after_said)(struct delivery *, struct later *go);
 	void	(*answer)(struct delivery *, uint32_t i, const struct answer *);
 	/* All are answered; the delivery goes after this. */
 	void	(*done)(struct delivery *);

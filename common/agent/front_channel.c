@@ -26,7 +26,7 @@ struct channel_front {
 	struct channel	*channel;
 	struct event	 ev_term;
 	struct timer	 stats, orphan;
-	struct later_list held;		/* before_end: wait for the flush */
+	struct later_list held;		/* after_said: wait for the flush */
 	char		*relay;
 	uint32_t	 window;
 	bool		 is_ready;
@@ -67,35 +67,35 @@ queued(struct channel_front *f, size_t start, int result)
 }
 
 static void
-front_stage(struct delivery *d, enum stage stage)
+front_stage(struct delivery *d, enum stage stage, const uint32_t *rcpts,
+    uint32_t n)
 {
 	struct channel_front *f = d->front_data;
 	struct buf *out = channel_out(f->channel);
 	size_t start = buf_len(out);
-	uint32_t *set = NULL, i, n = 0;
+	uint32_t *set, i;
 
-	if (d->open != d->env.nrcpt) {
+	if (rcpts == NULL && d->open != d->env.nrcpt) {
 		set = arena_alloc(d->arena, d->open * sizeof(*set));
 		for (i = 0; i < d->env.nrcpt; i++)
 			if (!d->answered[i])
 				set[n++] = i;
+		rcpts = set;
 	}
-	queued(f, start, frame_put_stage(out, d->id, stage, set, n));
+	queued(f, start, frame_put_stage(out, d->id, stage, rcpts, n));
 }
 
-/* The STAGE must be in the kernel's hands before end-of-data is: `go` is held
- * until the channel has drained. */
+/* What was said must be in the kernel's hands before end-of-data is: `go` is
+ * held until the channel has drained. */
 static void
-front_before_end(struct delivery *d, struct later *go)
+front_after_said(struct delivery *d, struct later *go)
 {
 	struct channel_front *f = d->front_data;
 
-	front_stage(d, STAGE_DOT);
-	if (channel_fd(f->channel) == -1) {
+	if (channel_fd(f->channel) == -1)
 		loop_later(f->agent->loop, go);
-		return;
-	}
-	later_hold(&f->held, go);
+	else
+		later_hold(&f->held, go);
 }
 
 static void
@@ -131,7 +131,7 @@ front_done(struct delivery *d)
 
 static const struct front_ops channel_front_ops = {
 	.stage = front_stage,
-	.before_end = front_before_end,
+	.after_said = front_after_said,
 	.answer = front_answer,
 	.done = front_done,
 };

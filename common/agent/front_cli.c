@@ -38,14 +38,17 @@ struct cli_delivery {		/* front_data of one envelope */
 /* ---- answers ---- */
 
 static void
-front_stage(struct delivery *d, enum stage stage)
+front_stage(struct delivery *d, enum stage stage, const uint32_t *rcpts,
+    uint32_t n)
 {
 	(void)d;
 	(void)stage;
+	(void)rcpts;
+	(void)n;
 }
 
 static void
-front_before_end(struct delivery *d, struct later *go)
+front_after_said(struct delivery *d, struct later *go)
 {
 	struct cli_delivery *cd = d->front_data;
 
@@ -74,7 +77,7 @@ front_done(struct delivery *d)
 
 static const struct front_ops cli_front_ops = {
 	.stage = front_stage,
-	.before_end = front_before_end,
+	.after_said = front_after_said,
 	.answer = front_answer,
 	.done = front_done,
 };

@@ -189,12 +189,27 @@ header_word(const char **s, const char *end)
 	return word;
 }
 
+/* The rest of a header without blanks around it: names are free-form. */
+static char *
+header_rest(const char *s, const char *end)
+{
+	char *rest;
+
+	while (s < end && is_blank(*s))
+		s++;
+	while (end > s && is_blank(end[-1]))
+		end--;
+	rest = xcalloc(1, (size_t)(end - s) + 1);
+	memcpy(rest, s, (size_t)(end - s));
+	return rest;
+}
+
 /* `[type]` or `[type name]`. */
 static void
 take_header(struct reader *r)
 {
 	const char	*s = r->text + 1, *end = r->text + r->len, *close;
-	char		*type, *name, *extra;
+	char		*type;
 
 	close = memchr(s, ']', (size_t)(end - s));
 	if (close == NULL || close + 1 != end) {
@@ -203,19 +218,12 @@ take_header(struct reader *r)
 		lose_section(r);
 		return;
 	}
-	type = header_word(&s, close);
-	name = header_word(&s, close);
-	extra = header_word(&s, close);
-	if (type == NULL || extra != NULL) {
-		conf_fault(r->conf, r->line, NULL, NULL, type == NULL ?
-		    "section without a type" :
-		    "more than one word as the name of a section");
-		free(type);
-		free(name);
+	if ((type = header_word(&s, close)) == NULL) {
+		conf_fault(r->conf, r->line, NULL, NULL,
+		    "section without a type");
 		lose_section(r);
 	} else
-		add_section(r, type, name == NULL ? xstrdup("") : name);
-	free(extra);
+		add_section(r, type, header_rest(s, close));
 }
 
 /* False, and a fault: the line must not reach inih. */

@@ -27,6 +27,8 @@ CAUSE(TOO_LARGE,	552, 5, 3, 4, BY_AGENT,	"message size %llu exceeds size limit %
 CAUSE(NEED_8BITMIME,	554, 5, 6, 3, BY_AGENT,	"8BITMIME is required, but was not offered by %s")
 CAUSE(NEED_SMTPUTF8,	553, 5, 6, 7, BY_AGENT,	"SMTPUTF8 is required, but was not offered by %s")
 CAUSE(NEED_SMTPUTF8_HEADER, 554, 5, 6, 9, BY_AGENT, "SMTPUTF8 is required for the header, but was not offered by %s")
+CAUSE(NEED_BINARYMIME,	554, 5, 6, 3, BY_AGENT,	"BINARYMIME cannot be sent to %s")
+CAUSE(NEED_REQUIRETLS,	550, 5, 7, 30, BY_AGENT, "REQUIRETLS is required, but cannot be had with %s")
 CAUSE(BAD_ADDRESS,	553, 5, 1, 3, BY_AGENT,	"bad recipient address: %s")
 CAUSE(BAD_SENDER,	553, 5, 1, 7, BY_AGENT,	"bad sender address: %s")
 CAUSE(BAD_DOMAIN,	553, 5, 1, 2, BY_AGENT,	"bad domain in address: %s")

@@ -369,12 +369,14 @@ deliver_value_fits(const struct attr *a)
 		return a->data[0] <= RET_HDRS;
 	case ATTR_BODY_TYPE:
 		return a->data[0] <= BODY_BINARYMIME;
+	case ATTR_NOTIFY:	/* RFC 3461 §4.1: NEVER stands alone */
+		return a->data[0] == NOTIFY_NEVER || (a->data[0] &
+		    ~(NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)) == 0;
 	case ATTR_BODY_RANGE:
 		offset = get_be64(a->data);
 		len = get_be64(a->data + 8);
 		return offset <= INT64_MAX && len <= INT64_MAX &&
 		    offset + len <= INT64_MAX;
-	case ATTR_NOTIFY:
 	case ATTR_HOPS:
 	case ATTR_ENV_FLAGS:
 	case ATTR_ATTEMPTS:
@@ -404,17 +406,19 @@ deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
 	}
 	if (!deliver_value_fits(a)) {
 		*error_r = a->tag == ATTR_RET || a->tag == ATTR_BODY_TYPE ||
-		    a->tag == ATTR_BODY_RANGE ?
+		    a->tag == ATTR_BODY_RANGE || a->tag == ATTR_NOTIFY ?
 		    "attribute value out of range" : "control byte in a text";
 		return -1;
 	}
 	bit = 1ULL << a->tag;
-	if ((a->tag == ATTR_ORCPT || a->tag == ATTR_NOTIFY)) {
-		if (s->facts.nrcpt == 0) {
-			*error_r = "recipient attribute before a recipient";
-			return -1;
-		}
-	} else if (a->tag != ATTR_RCPT && (s->seen & bit) != 0) {
+	if ((a->tag == ATTR_ORCPT || a->tag == ATTR_NOTIFY) &&
+	    s->facts.nrcpt == 0) {
+		*error_r = "recipient attribute before a recipient";
+		return -1;
+	}
+	if (a->tag == ATTR_RCPT)	/* the next may have its own */
+		s->seen &= ~(1ULL << ATTR_ORCPT | 1ULL << ATTR_NOTIFY);
+	else if ((s->seen & bit) != 0) {
 		*error_r = "attribute given twice";
 		return -1;
 	}
@@ -680,6 +684,7 @@ int
 frame_get_result(const struct frame *f, struct arena *arena,
     uint32_t *index_r, struct answer *ans, const char **error_r)
 {
+	uint64_t seen = 0;	/* a bit per tag < 64 */
 	struct attr a;
 	size_t at = 0;
 	int n;
@@ -687,9 +692,14 @@ frame_get_result(const struct frame *f, struct arena *arena,
 	memset(ans, 0, sizeof(*ans));
 	ans->host = ans->address = "";
 	*index_r = UINT32_MAX;
-	while ((n = frame_next(f, &at, &a)) == 1)
+	while ((n = frame_next(f, &at, &a)) == 1) {
 		if (result_attr(&a, arena, index_r, ans) == -1)
 			break;
+		if (a.tag < 64 && (seen & 1ULL << a.tag) != 0)
+			break;
+		if (a.tag < 64)
+			seen |= 1ULL << a.tag;
+	}
 	if (n != 0)
 		*error_r = "malformed attribute in RESULT";
 	else if (*index_r == UINT32_MAX)

@@ -40,6 +40,8 @@ struct channel {
 	struct timer	 retry;
 	bool		 is_paused;
 	bool		 is_waiting;	/* ev_write is added */
+	bool		 is_ended;	/* the peer closed; frames wait in `in` */
+	bool		 is_cut;	/* the peer takes nothing more */
 
 	struct buf	 in;		/* what is left of earlier pieces */
 	int		 in_fds[FDS_PENDING_MAX];
@@ -101,6 +103,7 @@ on_free(void *arg)
 	struct channel *c = arg;
 
 	buf_clear(&c->in);
+	buf_clear(&c->out);	/* may have been written to after the close */
 	free(c);
 }
 
@@ -206,23 +209,31 @@ feed(struct channel *c, const char *p, size_t n)
 	buf_consume(&c->in, done);
 }
 
+/*
+ * The descriptors of one piece.  Room for one is, by alignment, room for two:
+ * all that came must be looked at, or they stay open for ever.
+ */
 static int
 take_control(struct channel *c, struct msghdr *m)
 {
+	int fd, result = (m->msg_flags & MSG_CTRUNC) != 0 ? -1 : 0;
 	struct cmsghdr *h;
-	int fd;
+	size_t i, n;
 
 	for (h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h)) {
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
 			continue;
-		memcpy(&fd, CMSG_DATA(h), sizeof(fd));
-		if (c->nin_fds == FDS_PENDING_MAX) {
-			close(fd);
-			return -1;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(fd), sizeof(fd));
+			if (n > 1 || c->nin_fds == FDS_PENDING_MAX) {
+				close(fd);
+				result = -1;
+			} else
+				c->in_fds[c->nin_fds++] = fd;
 		}
-		c->in_fds[c->nin_fds++] = fd;
 	}
-	return (m->msg_flags & MSG_CTRUNC) != 0 ? -1 : 0;
+	return result;
 }
 
 static int
@@ -245,6 +256,17 @@ receive(struct channel *c, struct mmsghdr *msgs, struct iovec *iov)
 	return n;
 }
 
+/* Nothing more comes.  Frames that wait for channel_resume() go first. */
+static void
+at_end(struct channel *c)
+{
+	if (c->is_paused && !buf_is_empty(&c->in))
+		c->is_ended = true;
+	else
+		channel_fail(c, buf_is_empty(&c->in) ? NULL :
+		    "connection closed inside a frame");
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -258,7 +280,10 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if (is_over(c))
 		return;
 	if ((n = receive(c, msgs, iov)) == -1) {
-		if (errno != EAGAIN)
+		/* Reset: the peer closed and had not read all. */
+		if (errno == ECONNRESET || (errno == EAGAIN && c->is_cut))
+			at_end(c);
+		else if (errno != EAGAIN)
 			channel_fail(c, strerror(errno));
 		return;
 	}
@@ -270,11 +295,12 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		feed(c, pieces[i], msgs[i].msg_len);
 	if (is_over(c))
 		return;
-	if (n == 0 || (i < n && msgs[i].msg_len == 0))
-		channel_fail(c, buf_is_empty(&c->in) || c->is_paused ?
-		    NULL : "connection closed inside a frame");
+	if (i < n)
+		at_end(c);
 	else if (c->nin_fds > 0 && buf_is_empty(&c->in))
 		channel_fail(c, "descriptor without its frame");
+	else if (c->is_cut)
+		event_active(&c->ev_read, EV_READ, 0);
 	buf_shrink(&c->in);
 }
 
@@ -286,8 +312,14 @@ on_read_later(void *arg)
 
 	if (is_over(c) || c->is_paused)
 		return;
-	buf_consume(&c->in, hand_out(c, buf_data(&c->in), buf_len(&c->in)));
-	if (!is_over(c) && !c->is_paused)
+	if (!buf_is_empty(&c->in))
+		buf_consume(&c->in, hand_out(c, buf_data(&c->in),
+		    buf_len(&c->in)));
+	if (is_over(c) || c->is_paused)
+		return;
+	if (c->is_ended)
+		at_end(c);
+	else
 		event_add(&c->ev_read, NULL);
 }
 
@@ -298,6 +330,8 @@ channel_pause(struct channel *c)
 		return;
 	c->is_paused = true;
 	event_del(&c->ev_read);
+	if (c->is_cut)
+		channel_fail(c, NULL);
 }
 
 void
@@ -391,27 +425,51 @@ send_pieces(struct channel *c)
 	return 0;
 }
 
+static void
+wait_write(struct channel *c, bool want)
+{
+	if (want && !c->is_waiting)
+		event_add(&c->ev_write, NULL);
+	else if (!want && c->is_waiting)
+		event_del(&c->ev_write);
+	c->is_waiting = want;
+}
+
+/*
+ * The peer takes nothing more.  What it still sent is read before the end is
+ * told; but not where the owner wants no more of it.
+ */
+static void
+cut(struct channel *c)
+{
+	wait_write(c, false);
+	if (c->is_paused) {
+		channel_fail(c, NULL);
+		return;
+	}
+	c->is_cut = true;
+	event_active(&c->ev_read, EV_READ, 0);
+}
+
 void
 channel_flush(struct channel *c)
 {
-	if (is_over(c) || buf_is_empty(&c->out))
+	if (is_over(c) || c->is_cut || buf_is_empty(&c->out))
 		return;
 	if (send_pieces(c) == 0) {
-		if (c->is_waiting)
-			event_del(&c->ev_write);
-		c->is_waiting = false;
+		wait_write(c, false);
 		buf_shrink(&c->out);
 		if (c->ops->drained != NULL)
 			c->ops->drained(c->arg);
-	} else if (errno == EAGAIN) {
-		if (!c->is_waiting)
-			event_add(&c->ev_write, NULL);
-		c->is_waiting = true;
-	} else if (errno == ETOOMANYREFS || errno == ENOBUFS)
-		timer_set(&c->retry, RETRY_MS);	/* descriptors in flight */
-	else if (errno == EPIPE || errno == ECONNRESET)
-		/* What the peer still sent is read before the end is seen. */
-		event_active(&c->ev_read, EV_READ, 0);
+	} else if (errno == EAGAIN)
+		wait_write(c, true);
+	else if (errno == ETOOMANYREFS || errno == ENOBUFS) {
+		/* Descriptors in flight: that the socket takes bytes is no
+		 * sign that it takes these. */
+		wait_write(c, false);
+		timer_set(&c->retry, RETRY_MS);
+	} else if (errno == EPIPE || errno == ECONNRESET)
+		cut(c);
 	else
 		channel_fail(c, strerror(errno));
 }

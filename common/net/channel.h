@@ -22,10 +22,12 @@ struct channel;
 
 struct channel_ops {
 	/* fd: the descriptor that came with the frame, or -1; the callee owns
-	 * it. May call channel_close(), not channel_free(). */
+	 * it. May call channel_close() and channel_free(). */
 	void	(*frame)(void *arg, const struct frame *, const void *bytes, int fd);
 	/* The peer closed (error NULL) or the channel failed (what went
-	 * wrong); called once, never after channel_close(). */
+	 * wrong); called once, never after channel_close().  Whole frames that
+	 * the peer sent before were handed out, except on a paused channel
+	 * whose peer takes nothing any more. */
 	void	(*closed)(void *arg, const char *error);
 	/* Output went from some to none. May be NULL. */
 	void	(*drained)(void *arg);
@@ -61,8 +63,8 @@ uint64_t	 channel_sent_total(const struct channel *);
 /* Send now as much as the socket takes. */
 void		 channel_flush(struct channel *);
 
-/* Stop and go on reading (back-pressure); frames read already may still be
- * handed out once after a stop. */
+/* Stop and go on reading (back-pressure).  After a stop no frame is handed
+ * out; what was read already waits, and an end behind it, too. */
 void		 channel_pause(struct channel *);
 void		 channel_resume(struct channel *);
 

@@ -20,6 +20,7 @@ struct conn {
 	bool		 is_waiting;	/* ev_write is added */
 	bool		 is_over;	/* closed() was or will be called */
 	int		 error;
+	int		 cut;		/* why nothing can be sent any more */
 	const struct conn_ops *ops;
 	void		*arg;
 	struct event	 ev_read, ev_write;
@@ -105,6 +106,18 @@ wait_write(struct conn *c, bool want)
 	c->is_waiting = want;
 }
 
+/*
+ * Sending failed: what the peer said before is still to be read, then comes
+ * the end.  It may have to be asked for: the error was told once, to us.
+ */
+static void
+conn_cut(struct conn *c, int error)
+{
+	wait_write(c, false);
+	c->cut = error;
+	event_active(&c->ev_read, EV_READ, 0);
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -117,10 +130,14 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	do
 		n = recv(fd, input, sizeof(input), 0);
 	while (n == -1 && errno == EINTR);
-	if (n > 0)
+	if (n > 0) {
 		c->ops->data(c->arg, input, (size_t)n);
-	else if (n == 0 || errno != EAGAIN)
-		conn_fail(c, n == 0 ? 0 : errno);
+		if (c->cut != 0 && !c->is_over)
+			event_active(&c->ev_read, EV_READ, 0);
+	} else if (n == 0)
+		conn_fail(c, c->cut == EPIPE ? 0 : c->cut);
+	else if (errno != EAGAIN || c->cut != 0)
+		conn_fail(c, errno != EAGAIN ? errno : c->cut);
 }
 
 static void
@@ -129,7 +146,7 @@ connected(struct conn *c)
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	wait_write(c, false);
+	wait_write(c, !buf_is_empty(&c->out));
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
 		error = errno;
 	if (error != 0) {
@@ -157,7 +174,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	n = send(fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
 	if (n == -1) {
 		if (errno != EAGAIN && errno != EINTR)
-			wait_write(c, false);	/* the reading side tells why */
+			conn_cut(c, errno);
 		return;
 	}
 	buf_consume(&c->out, (size_t)n);
@@ -175,16 +192,14 @@ conn_write(struct conn *c, const char *p, size_t n)
 {
 	ssize_t did = 0;
 
-	if (c->is_over || n == 0)
+	if (c->is_over || c->cut != 0 || n == 0)
 		return;
 	if (buf_is_empty(&c->out) && c->is_open) {
 		did = send(c->fd, p, n, MSG_NOSIGNAL);
-		if (did == -1 && errno != EAGAIN && errno != EINTR)
-			/*
-			 * The peer has closed or reset.  What it said before
-			 * is still to be read; reading ends in the error.
-			 */
+		if (did == -1 && errno != EAGAIN && errno != EINTR) {
+			conn_cut(c, errno);
 			return;
+		}
 		if (did == -1)
 			did = 0;
 	}

@@ -156,11 +156,13 @@ void
 pool_ask(struct pool *p, const struct addr *addr, struct pool_wait *w)
 {
 	struct pool_host *h = host_of(p, addr);
+	int64_t now = loop_now_ms(p->loop);
 
 	w->host = h;
 	TAILQ_INSERT_TAIL(&h->waiting, w, next);
 	h->nwaiting++;
 	p->stats.waiting++;
+	timer_by(h, w->until_ms > now ? w->until_ms - now : 0);
 	serve_soon(h);
 }
 

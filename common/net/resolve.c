@@ -24,6 +24,7 @@
 #define KEEP_MS		60000		/* getaddrinfo() tells no TTL */
 #define KEEP_FAILED_MS	5000
 #define NAMES_MAX	10000
+#define NAME_BYTES_MAX	1024		/* of one; longer ones do not exist */
 #define BUCKETS		1024
 
 enum name_state { NAME_IDLE, NAME_WAITING, NAME_ASKED };
@@ -60,7 +61,7 @@ struct shared {
 	pthread_cond_t	 wake;
 	struct name_list todo, done;
 	int		 pipe_fd;	/* writing end */
-	unsigned	 nthreads, nidle;
+	unsigned	 ntodo, nthreads, nidle;
 	unsigned	 refs;
 	bool		 is_over;
 };
@@ -122,7 +123,7 @@ thread_main(void *arg)
 	struct shared *s = arg;
 	struct resolved found;
 	struct name *n;
-	char text[256];
+	char text[NAME_BYTES_MAX + 1];
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->is_over) {
@@ -133,6 +134,7 @@ thread_main(void *arg)
 			continue;
 		}
 		STAILQ_REMOVE_HEAD(&s->todo, in_work);
+		s->ntodo--;
 		strlcpy(text, n->text, sizeof(text));
 		pthread_mutex_unlock(&s->lock);
 		look_up(text, &found);
@@ -173,7 +175,8 @@ ask(struct resolver *r, struct name *n)
 	n->state = NAME_ASKED;
 	pthread_mutex_lock(&s->lock);
 	STAILQ_INSERT_TAIL(&s->todo, n, in_work);
-	if (s->nidle == 0 && s->nthreads < THREADS_MAX)
+	/* One that is woken counts as idle until it runs. */
+	if (++s->ntodo > s->nidle && s->nthreads < THREADS_MAX)
 		start_thread(s);
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
@@ -281,7 +284,10 @@ resolve(struct resolver *r, const char *text, resolve_cb *cb, void *arg)
 	TAILQ_INSERT_TAIL(&n->queries, q, next);
 	r->nqueries++;
 	if (n->state == NAME_IDLE) {
-		if (n->fresh_until_ms > loop_now_ms(r->loop))
+		if (strlen(text) > NAME_BYTES_MAX) {
+			n->answer.error = gai_strerror(EAI_NONAME);
+			answer_all(n);
+		} else if (n->fresh_until_ms > loop_now_ms(r->loop))
 			answer_all(n);
 		else
 			ask(r, n);

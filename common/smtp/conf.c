@@ -53,7 +53,7 @@ check_source(const char *value)
 	struct addr a;
 
 	return addr_parse(&a, value, 0) == 0 ? NULL :
-	    "not an IPv4 or IPv6 address";
+	    "is not an IPv4 or IPv6 address";
 }
 
 static const char *
@@ -62,15 +62,15 @@ check_ehlo(const char *value)
 	const char *p;
 
 	if (*value == '\0')
-		return "empty";
+		return "is empty";
 	if (str_has_control(value) || strpbrk(value, " <>") != NULL)
-		return "not a host name";
+		return "is not a host name";
 	for (p = value; (p = strchr(p, '{')) != NULL; p++)
 		if (strncmp(p, "{fqdn}", 6) != 0 &&
 		    strncmp(p, "{hostname}", 10) != 0)
-			return "only {fqdn} and {hostname} are replaced";
+			return "has a macro other than {fqdn} and {hostname}";
 	if (strspn(value, "0123456789") == strlen(value))
-		return "a number is not a host name";
+		return "is a number, not a host name";
 	return NULL;
 }
 
@@ -150,7 +150,8 @@ find_fqdn(char *name, size_t size)
 	freeaddrinfo(list);
 }
 
-static void
+/* -1: too long, and no NUL is at the end. */
+static int
 expand(struct buf *b, const char *template)
 {
 	char host[256];
@@ -171,7 +172,18 @@ expand(struct buf *b, const char *template)
 		} else
 			buf_add(b, p++, 1);
 	}
-	buf_add(b, "", 1);
+	return buf_add(b, "", 1);
+}
+
+/* What may stand behind EHLO (RFC 5321 §4.1.1.1), A-labels made. */
+static bool
+is_domain(const char *name, struct arena *arena)
+{
+	struct address a;
+	const char *error;
+
+	return strchr(name, '@') == NULL && address_parse(arena_printf(arena,
+	    "x@%s", name), arena, &a, &error) == 0;
 }
 
 const char *
@@ -199,7 +211,11 @@ smtp_ehlo_name(const char *template, char *error, size_t size)
 	char *name = NULL;
 
 	buf_init(&b, 4096);
-	expand(&b, template);
+	if (expand(&b, template) == -1) {
+		buf_clear(&b);
+		buf_puts(&b, "...");
+		buf_add(&b, "", 1);
+	}
 	if (addr_parse(&a, buf_data(&b), 0) == 0)	/* RFC 5321 §4.1.3 */
 		name = xasprintf(addr_family(&a) == AF_INET6 ? "[IPv6:%s]" :
 		    "[%s]", buf_data(&b));
@@ -207,7 +223,8 @@ smtp_ehlo_name(const char *template, char *error, size_t size)
 		name = xstrdup(buf_data(&b));
 	else if ((ascii = address_domain_ascii(buf_data(&b), arena)) != NULL)
 		name = xstrdup(ascii);
-	if (name == NULL || strlen(name) > DOMAIN_MAX) {
+	if (name == NULL || strlen(name) > DOMAIN_MAX ||
+	    !is_domain(name, arena)) {
 		snprintf(error, size, "ehlo_as: \"%.100s\" is not a host name",
 		    buf_data(&b));
 		free(name);

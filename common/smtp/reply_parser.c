@@ -54,6 +54,8 @@ reply_parse(struct reply_parser *rp, const char *p, size_t n,
 	size_t len;
 
 	while (result == PARSE_MORE) {
+		if (rp->at == n)
+			return PARSE_MORE;
 		lf = memchr(p + rp->at, '\n', n - rp->at);
 		if (lf == NULL) {
 			if (n - rp->at <= SMTP_LINE_MAX + 1)

@@ -161,8 +161,6 @@ test_faults(void)
 	    "empty header");
 	faulty("[a] b\n", "t.conf:1: text behind \"]\"\n", "",
 	    "text behind a header");
-	faulty("[a b c]\n", "t.conf:1: more than one word as the name of a "
-	    "section\n", "", "two names");
 	faulty("[relay x]\nk = 1\n[relay y]\n[relay x]\nk = 2\n",
 	    "t.conf:4: [relay x] given twice, first in line 1\n",
 	    "relay/x k<1>@relay/y@relay/x k<2>@", "section twice");

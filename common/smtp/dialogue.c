@@ -1,0 +1,520 @@
+/*
+ * dialogue.c - what an SMTP or LMTP client says and how it takes the answers,
+ * in the order of RFC 5321 §3 (LMTP: RFC 2033).
+ *
+ * A verb is a pair: what is sent, and what its answer means.  Answers only
+ * record facts; smtp_next() alone tells what comes next.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "smtp/session.h"
+#include "smtp/tx.h"
+
+#define PIECE_BYTES	(64 * 1024)
+
+static bool
+has(const struct smtp_session *s, enum smtp_ext ext)
+{
+	return (s->offer.exts & ext) != 0;
+}
+
+static bool
+is_positive(const struct raw_reply *r)
+{
+	return r->code / 100 == 2;
+}
+
+static bool
+is_refusal(const struct raw_reply *r)
+{
+	return r->code / 100 == 4 || r->code / 100 == 5;
+}
+
+/* The server's words as a reply that a recipient can get. */
+static void
+take_words(struct smtp_session *s, struct reply *r,
+    const struct raw_reply *raw, enum smtp_verb verb)
+{
+	char text[REPLY_TEXT_MAX * 2];
+	size_t n = raw_reply_text(raw, text, sizeof(text));
+
+	reply_from_server(r, session_arena(s), raw->code, text, n,
+	    smtp_steps[verb].stage);
+}
+
+/* ---- greeting (RFC 5321 §3.1, §4.2; 554 and 521: RFC 7504) ---- */
+
+static void
+greeting_wait(struct smtp_session *s)
+{
+	s->greeting = SAID;
+	session_expect(s, GREETING, 0);
+}
+
+static void
+greeting_reply(struct smtp_session *s, uint32_t none,
+    const struct raw_reply *r)
+{
+	(void)none;
+	if (is_positive(r))
+		s->greeting = TAKEN;
+	else if (is_refusal(r))
+		session_refused(s, r, GREETING);
+	else
+		session_unexpected(s, GREETING, r);
+}
+
+/* ---- EHLO, HELO (RFC 5321 §4.1.1.1), LHLO (RFC 2033 §4.1) ---- */
+
+static void
+ehlo_send(struct smtp_session *s)
+{
+	session_say(s, "EHLO %s", s->ehlo);
+	s->hello = SAID;
+	session_expect(s, EHLO, 0);
+}
+
+static void
+hello_taken(struct smtp_session *s, const struct raw_reply *r)
+{
+	ehlo_parse(r, &s->offer);
+	s->hello = TAKEN;
+	s->ready_ms = loop_now_ms(s->loop);
+}
+
+/* Whatever a server says to EHLO, it may still know HELO (RFC 5321 §3.2). */
+static void
+ehlo_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *r)
+{
+	(void)none;
+	if (is_positive(r))
+		hello_taken(s, r);
+	else if (is_refusal(r)) {
+		s->no_ehlo = true;
+		s->hello = UNSAID;
+	} else
+		session_unexpected(s, EHLO, r);
+}
+
+static void
+helo_send(struct smtp_session *s)
+{
+	session_say(s, "HELO %s", s->ehlo);
+	s->hello = SAID;
+	session_expect(s, HELO, 0);
+}
+
+static void
+helo_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *r)
+{
+	(void)none;
+	if (is_positive(r)) {
+		s->hello = TAKEN;
+		s->ready_ms = loop_now_ms(s->loop);
+	} else if (is_refusal(r))
+		session_refused(s, r, HELO);
+	else
+		session_unexpected(s, HELO, r);
+}
+
+static void
+lhlo_send(struct smtp_session *s)
+{
+	session_say(s, "LHLO %s", s->ehlo);
+	s->hello = SAID;
+	session_expect(s, LHLO, 0);
+}
+
+static void
+lhlo_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *r)
+{
+	(void)none;
+	if (is_positive(r))
+		hello_taken(s, r);
+	else if (is_refusal(r))
+		session_refused(s, r, LHLO);
+	else
+		session_unexpected(s, LHLO, r);
+}
+
+/* ---- MAIL (RFC 5321 §4.1.1.2) ---- */
+
+static const char *
+mail_dsn(const struct smtp_session *s, const struct envelope *env,
+    struct arena *arena)
+{
+	const char *ret = env->ret == RET_FULL ? " RET=FULL" :
+	    env->ret == RET_HDRS ? " RET=HDRS" : "";
+
+	if (!has(s, EXT_DSN))				/* RFC 3461 §4.3, §4.4 */
+		return "";
+	if (env->envid == NULL)
+		return ret;
+	return arena_printf(arena, "%s ENVID=%s", ret, env->envid);
+}
+
+static bool
+needs_smtputf8(const struct smtp_tx *tx)
+{
+	const struct smtp_job *job = tx->job;
+	uint32_t i;
+
+	if (job->sender.is_utf8 ||
+	    ((job->d->env.flags & ENV_SMTPUTF8) != 0 && job->facts.header_8bit))
+		return true;
+	for (i = 0; i < tx->nrcpt; i++)
+		if (job->rcpts[tx->rcpts[i].index].is_utf8)
+			return true;
+	return false;
+}
+
+static void
+mail_send(struct smtp_session *s)
+{
+	struct smtp_tx *tx = s->tx;
+	struct arena *arena;
+	const char *from, *error;
+	char size[32] = "";
+
+	if (tx_prepare(s, tx) == -1) {
+		tx->mail = REFUSED;
+		return;
+	}
+	arena = tx->job->d->arena;
+	if (has(s, EXT_SIZE))					/* RFC 1870 §6 */
+		snprintf(size, sizeof(size), " SIZE=%llu",
+		    (unsigned long long)tx->job->facts.wire_len);
+	from = tx->job->sender.local == NULL ? "" :
+	    address_wire(&tx->job->sender, has(s, EXT_SMTPUTF8), arena,
+	    &error);
+	session_say(s, "MAIL FROM:<%s>%s%s%s%s", from == NULL ? "" : from, size,
+	    has(s, EXT_8BITMIME) && tx->job->facts.has_8bit ?
+	    " BODY=8BITMIME" : "",				/* RFC 6152 */
+	    has(s, EXT_SMTPUTF8) && needs_smtputf8(tx) ?
+	    " SMTPUTF8" : "",					/* RFC 6531 */
+	    mail_dsn(s, &tx->job->d->env, arena));
+	tx->mail = SAID;
+	session_expect(s, MAIL, 0);
+}
+
+static void
+mail_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *raw)
+{
+	struct reply r;
+
+	(void)none;
+	if (is_positive(raw))
+		s->tx->mail = TAKEN;
+	else if (is_refusal(raw)) {
+		s->tx->mail = REFUSED;
+		take_words(s, &r, raw, MAIL);
+		tx_fail(s, s->tx, &r);
+	} else
+		session_unexpected(s, MAIL, raw);
+}
+
+/* ---- RCPT (RFC 5321 §4.1.1.3) ---- */
+
+static const char *
+rcpt_dsn(const struct smtp_session *s, const struct rcpt *rcpt,
+    struct arena *arena)
+{
+	static const char *const words[] = { "NEVER", "SUCCESS", "FAILURE",
+	    "DELAY" };
+	char list[64] = "";
+	size_t i;
+
+	if (!has(s, EXT_DSN) || (rcpt->notify == 0 && rcpt->orcpt == NULL))
+		return "";
+	for (i = 0; i < 4; i++)				/* RFC 3461 §4.1 */
+		if ((rcpt->notify & 1U << i) != 0) {
+			strlcat(list, *list == '\0' ? " NOTIFY=" : ",",
+			    sizeof(list));
+			strlcat(list, words[i], sizeof(list));
+		}
+	if (rcpt->orcpt == NULL)
+		return arena_strdup(arena, list);
+	return arena_printf(arena, "%s ORCPT=%s", list, rcpt->orcpt);
+}
+
+static void
+rcpt_send(struct smtp_session *s)
+{
+	struct smtp_tx *tx = s->tx;
+	uint32_t i = tx->nsaid++;
+	struct tx_rcpt *rcpt = &tx->rcpts[i];
+	struct arena *arena = tx->job->d->arena;
+	const char *to, *error = NULL;
+	struct reply r;
+
+	if (rcpt->state != RCPT_OPEN)
+		return;			/* answered without asking */
+	to = address_wire(&tx->job->rcpts[rcpt->index],
+	    has(s, EXT_SMTPUTF8), arena, &error);
+	if (to == NULL) {		/* a domain without A-labels */
+		reply_cause(&r, arena, STAGE_RCPT, CAUSE_BAD_DOMAIN, error);
+		tx_answer(s, tx, i, &r);
+		return;
+	}
+	session_say(s, "RCPT TO:<%s>%s", to,
+	    rcpt_dsn(s, &tx->job->d->env.rcpts[rcpt->index], arena));
+	rcpt->state = RCPT_SAID;
+	session_expect(s, RCPT, i);
+}
+
+/*
+ * "Too many recipients" (RFC 5321 §4.5.3.1.10), not a word on the mailbox: 452
+ * or 552 whose enhanced code does not speak of the address or mailbox, when
+ * others were accepted.
+ */
+static bool
+is_too_many(const struct smtp_tx *tx, const struct reply *r)
+{
+	if (tx->naccepted == 0)
+		return false;
+	if (r->code == 452)
+		return r->dsn[1] != 1 && r->dsn[1] != 2;
+	return r->code == 552 && (r->dsn[1] == 0 || r->dsn[1] == 5);
+}
+
+static void
+rcpt_reply(struct smtp_session *s, uint32_t i, const struct raw_reply *raw)
+{
+	struct smtp_tx *tx = s->tx;
+	struct reply r;
+
+	if (!is_positive(raw) && !is_refusal(raw)) {
+		session_unexpected(s, RCPT, raw);
+		return;
+	}
+	if (tx->rcpts[i].state != RCPT_SAID)
+		return;			/* answered by MAIL already */
+	if (is_positive(raw)) {
+		tx->rcpts[i].state = RCPT_ACCEPTED;
+		tx->naccepted++;
+		return;
+	}
+	take_words(s, &r, raw, RCPT);
+	if (is_too_many(tx, &r))
+		tx_put_off(tx, i);
+	else
+		tx_answer(s, tx, i, &r);
+}
+
+/* ---- DATA (RFC 5321 §4.1.1.4) ---- */
+
+static void
+data_send(struct smtp_session *s)
+{
+	session_say(s, "DATA");
+	s->tx->data = SAID;
+	session_expect(s, DATA, 0);
+}
+
+static void
+data_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *raw)
+{
+	struct smtp_tx *tx = s->tx;
+	struct reply r;
+
+	(void)none;
+	/*
+	 * 354 for nobody: in SMTP an empty message goes to nobody and the
+	 * session lives (RFC 2920 §3.1); not so if the server has recipients
+	 * that we hold for refused, nor in LMTP, whose server owes 503 here
+	 * (RFC 2033 §4.2).
+	 */
+	if (raw->code == 354 && (tx->naccepted > 0 ||
+	    (tx->mail == TAKEN && !s->is_lmtp))) {
+		tx->data = TAKEN;
+		return;
+	}
+	if (!is_refusal(raw)) {
+		session_unexpected(s, DATA, raw);
+		return;
+	}
+	tx->data = REFUSED;
+	if (tx->naccepted == 0)
+		return;
+	take_words(s, &r, raw, DATA);
+	tx_answer_accepted(s, tx, &r);
+}
+
+/* ---- the message (RFC 5321 §4.5.2) ---- */
+
+static void
+body_failed(struct smtp_session *s, int error)
+{
+	struct reply r;
+
+	reply_cause(&r, session_arena(s), STAGE_BODY, CAUSE_BODY_READ,
+	    error == EIO ? "it is shorter than said" : strerror(error));
+	session_fail(s, &r, FAIL_LOCAL);
+}
+
+/* A piece.  The last one, which end-of-data follows, waits until the asker
+ * knows that the outcome will be in doubt. */
+static void
+body_send(struct smtp_session *s)
+{
+	static char scratch[PIECE_BYTES];
+	struct smtp_tx *tx = s->tx;
+	const char *data;
+	int64_t n;
+	char *to;
+
+	if (body_left(&tx->reader) <= PIECE_BYTES && tx->end == UNSAID) {
+		tx_announce_end(s, tx);
+		return;
+	}
+	n = body_read(&tx->reader, scratch, sizeof(scratch), &data);
+	if (n == -1) {
+		body_failed(s, errno);
+		return;
+	}
+	to = session_room(crlf_room((size_t)n) + 8);
+	session_wrote(crlf_convert(&tx->crlf, to, data, (size_t)n));
+	if (body_left(&tx->reader) == 0) {
+		session_wrote(crlf_finish(&tx->crlf, session_room(8)));
+		tx->body = TAKEN;
+	}
+}
+
+/* End of data: one answer; in LMTP one for each accepted recipient, in the
+ * order of RCPT (RFC 2033 §4.2). */
+static void
+dot_send(struct smtp_session *s)
+{
+	struct smtp_tx *tx = s->tx;
+	uint32_t i;
+
+	memcpy(session_room(3), ".\r\n", 3);
+	session_wrote(3);
+	tx->dot = SAID;
+	if (!s->is_lmtp || tx->naccepted == 0) {
+		session_expect(s, DOT, UINT32_MAX);
+		return;
+	}
+	for (i = 0; i < tx->nrcpt; i++)
+		if (tx->rcpts[i].state == RCPT_ACCEPTED)
+			session_expect(s, DOT, i);
+}
+
+static void
+dot_reply(struct smtp_session *s, uint32_t i, const struct raw_reply *raw)
+{
+	struct smtp_tx *tx = s->tx;
+	struct reply r;
+
+	if (!is_positive(raw) && !is_refusal(raw)) {
+		session_unexpected(s, DOT, raw);
+		return;
+	}
+	if (tx->nawaited == 1)		/* the last one of LMTP's */
+		tx->dot = TAKEN;
+	if (is_positive(raw))
+		tx->is_delivered = true;
+	if (raw->code == 421)
+		s->is_doomed = true;
+	if (tx->job == NULL)
+		return;			/* 354 for nobody */
+	take_words(s, &r, raw, DOT);
+	if (i == UINT32_MAX)
+		tx_answer_accepted(s, tx, &r);
+	else
+		tx_answer(s, tx, i, &r);
+}
+
+/* ---- RSET, QUIT (RFC 5321 §4.1.1.5, §4.1.1.10) ---- */
+
+static void
+rset_send(struct smtp_session *s)
+{
+	session_say(s, "RSET");
+	s->want_rset = false;
+	session_expect(s, RSET, 0);
+}
+
+static void
+rset_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *r)
+{
+	(void)none;
+	if (!is_positive(r))
+		s->is_doomed = true;
+}
+
+static void
+quit_send(struct smtp_session *s)
+{
+	session_say(s, "QUIT");
+	s->quit = SAID;
+	session_expect(s, QUIT, 0);
+}
+
+static void
+quit_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *r)
+{
+	(void)none;
+	(void)r;
+	s->quit = TAKEN;
+}
+
+const struct smtp_step smtp_steps[SMTP_VERBS] = {
+	[GREETING] = { "greeting", "receiving the greeting", STAGE_GREETING,
+	    greeting_wait, greeting_reply, .is_last = true },
+	[EHLO] = { "EHLO", "sending EHLO", STAGE_EHLO,
+	    ehlo_send, ehlo_reply, .is_last = true },
+	[HELO] = { "HELO", "sending HELO", STAGE_EHLO,
+	    helo_send, helo_reply, .is_last = true },
+	[LHLO] = { "LHLO", "sending LHLO", STAGE_EHLO,
+	    lhlo_send, lhlo_reply, .is_last = true },
+	[MAIL] = { "MAIL FROM", "sending MAIL FROM", STAGE_MAIL,
+	    mail_send, mail_reply, .is_of_tx = true },
+	[RCPT] = { "RCPT TO", "sending RCPT TO", STAGE_RCPT,
+	    rcpt_send, rcpt_reply, .is_of_tx = true },
+	[DATA] = { "DATA", "sending DATA", STAGE_DATA,
+	    data_send, data_reply, .is_last = true, .is_of_tx = true },
+	[BODY] = { "body", "sending message body", STAGE_BODY,
+	    body_send, NULL, .is_data = true },
+	[DOT] = { "end of data", "sending end of data", STAGE_DOT,
+	    dot_send, dot_reply, .is_last = true, .is_data = true,
+	    .is_of_tx = true },
+	[RSET] = { "RSET", "sending RSET", STAGE_EHLO,
+	    rset_send, rset_reply },
+	[QUIT] = { "QUIT", "sending QUIT", STAGE_EHLO,
+	    quit_send, quit_reply, .is_last = true },
+};
+
+enum smtp_verb
+smtp_next(const struct smtp_session *s)
+{
+	const struct smtp_tx *tx = s->tx;
+
+	if (s->greeting == UNSAID)
+		return GREETING;			/* §3.1 */
+	if (s->want_quit)
+		return s->quit == UNSAID ? QUIT : IDLE;
+	if (s->hello == UNSAID)
+		return s->is_lmtp ? LHLO : s->no_ehlo ? HELO : EHLO;
+	if (s->hello == SAID)
+		return IDLE;
+	if (s->want_rset)
+		return RSET;
+	if (tx == NULL)
+		return IDLE;
+	if (tx->mail == UNSAID)
+		return MAIL;				/* §3.3 */
+	if (tx_hope(tx) && tx->nsaid < tx->nrcpt)
+		return RCPT;
+	if (tx_hope(tx) && tx->data == UNSAID)
+		return DATA;
+	if (tx->data != TAKEN || tx->end == SAID)
+		return IDLE;
+	if (tx->body == UNSAID && tx_hope(tx))
+		return BODY;
+	if (tx->dot == UNSAID)
+		return DOT;	/* also 354 for nobody: RFC 2920 §3.1 */
+	return IDLE;
+}

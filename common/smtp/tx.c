@@ -1,0 +1,277 @@
+/* tx.c - the facts of one transaction, and its recipients' answers. */
+#include "smtp/tx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define KEEP_BYTES	(16 * 1024)	/* a body so small is read once */
+
+static void
+on_go(void *arg)
+{
+	struct smtp_tx *tx = arg;
+
+	tx->end = TAKEN;
+	session_run(tx->session);
+}
+
+struct smtp_tx *
+tx_new(struct smtp_job *job, const uint32_t *index, uint32_t n)
+{
+	struct smtp_tx *tx;
+	uint32_t i;
+
+	tx = xmalloc(sizeof(*tx) + n * sizeof(tx->rcpts[0]));
+	memset(tx, 0, sizeof(*tx));
+	tx->job = job;
+	tx->nrcpt = tx->nhope = n;
+	tx->source = job->d->env.body;
+	crlf_init(&tx->crlf, true);
+	later_init(&tx->go, on_go, tx);
+	for (i = 0; i < n; i++)
+		tx->rcpts[i] = (struct tx_rcpt){ index[i], RCPT_OPEN };
+	return tx;
+}
+
+void
+tx_free(struct smtp_tx *tx)
+{
+	if (tx == NULL)
+		return;
+	loop_forget(NULL, &tx->go);
+	free(tx->kept);
+	free(tx);
+}
+
+void
+tx_announce_end(struct smtp_session *s, struct smtp_tx *tx)
+{
+	struct delivery *d = tx->job->d;
+	uint32_t *set = NULL, i, n = 0;
+
+	tx->end = SAID;
+	tx->session = s;
+	if (tx->naccepted != d->open) {
+		set = arena_alloc(d->arena, tx->naccepted * sizeof(*set));
+		for (i = 0; i < tx->nrcpt; i++)
+			if (tx->rcpts[i].state == RCPT_ACCEPTED)
+				set[n++] = tx->rcpts[i].index;
+	}
+	delivery_before_end(d, set, n, &tx->go);
+}
+
+/* ---- answers ---- */
+
+void
+tx_answer(struct smtp_session *s, struct smtp_tx *tx, uint32_t i,
+    const struct reply *r)
+{
+	struct tx_rcpt *rcpt = &tx->rcpts[i];
+	struct answer a = {
+		.reply = *r,
+		.host = s->host,
+		.address = s->address,
+		.port = addr_port(&s->addr),
+		.wait_ms = tx->wait_ms,
+	};
+	int64_t now = loop_now_ms(s->loop);
+
+	if (rcpt->state == RCPT_DONE || tx->job == NULL)
+		return;
+	if (rcpt->state == RCPT_ACCEPTED)
+		tx->naccepted--;
+	if (rcpt->state != RCPT_PUT_OFF)
+		tx->nhope--;
+	rcpt->state = RCPT_DONE;
+	if (!tx->is_reused && s->ready_ms != 0)
+		a.connect_ms = (uint32_t)(s->ready_ms - s->opened_ms);
+	if (tx->start_ms != 0)
+		a.transaction_ms = (uint32_t)(now - tx->start_ms);
+	delivery_answer(tx->job->d, rcpt->index, &a);
+	if (tx->job->d->open == 0)
+		tx->job = NULL;		/* it goes at the end of the turn */
+}
+
+static void
+answer_in(struct smtp_session *s, struct smtp_tx *tx, uint8_t state,
+    const struct reply *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < tx->nrcpt; i++)
+		if (tx->rcpts[i].state == state)
+			tx_answer(s, tx, i, r);
+}
+
+void
+tx_answer_accepted(struct smtp_session *s, struct smtp_tx *tx,
+    const struct reply *r)
+{
+	answer_in(s, tx, RCPT_ACCEPTED, r);
+}
+
+void
+tx_fail(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r)
+{
+	answer_in(s, tx, RCPT_ACCEPTED, r);
+	answer_in(s, tx, RCPT_SAID, r);
+	answer_in(s, tx, RCPT_OPEN, r);
+}
+
+void
+tx_in_doubt(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r)
+{
+	struct reply doubt = *r;
+
+	doubt.stage = STAGE_DOT;
+	tx_answer_accepted(s, tx, &doubt);
+}
+
+void
+tx_put_off(struct smtp_tx *tx, uint32_t i)
+{
+	tx->rcpts[i].state = RCPT_PUT_OFF;
+	tx->nhope--;
+}
+
+bool
+tx_is_over(const struct smtp_tx *tx)
+{
+	return tx->nawaited == 0 && !tx_hope(tx) &&
+	    !(tx->data == TAKEN && tx->dot == UNSAID);
+}
+
+/* ---- before MAIL ---- */
+
+/* A small body is read once, for the look and for sending. */
+static int
+keep_body(struct smtp_tx *tx)
+{
+	struct body_reader in;
+	const char *data;
+	size_t at = 0;
+	int64_t n;
+
+	if (tx->source.mem != NULL || tx->source.len > KEEP_BYTES)
+		return 0;
+	tx->kept = xmalloc((size_t)tx->source.len + 1);
+	body_reader_init(&in, &tx->source);
+	while ((n = body_read(&in, tx->kept + at,
+	    (size_t)tx->source.len - at, &data)) > 0)
+		at += (size_t)n;
+	if (n == -1)
+		return -1;
+	tx->source = (struct body){ .mem = tx->kept, .fd = -1, .len = at };
+	return 0;
+}
+
+static int
+look_at_body(struct smtp_session *s, struct smtp_tx *tx)
+{
+	struct smtp_job *job = tx->job;
+	struct reply r;
+
+	if (keep_body(tx) == 0 &&
+	    (job->has_facts || body_look(&tx->source, &job->facts) == 0)) {
+		job->has_facts = true;
+		body_reader_init(&tx->reader, &tx->source);
+		return 0;
+	}
+	reply_cause(&r, job->d->arena, STAGE_NONE, CAUSE_BODY_READ,
+	    errno == EIO ? "it is shorter than said" : strerror(errno));
+	tx_fail(s, tx, &r);
+	return -1;
+}
+
+static void
+fail_peer(struct smtp_session *s, struct smtp_tx *tx, enum cause cause)
+{
+	char peer[512];
+	struct reply r;
+
+	reply_cause(&r, tx->job->d->arena, STAGE_MAIL, cause,
+	    smtp_session_peer(s, peer, sizeof(peer)));
+	tx_fail(s, tx, &r);
+}
+
+static bool
+is_too_large(struct smtp_session *s, struct smtp_tx *tx)
+{
+	uint64_t limit = s->offer.size_limit, size = tx->job->facts.wire_len;
+	char peer[512];
+	struct reply r;
+
+	if (limit == 0 || size <= limit)
+		return false;
+	reply_cause(&r, tx->job->d->arena, STAGE_MAIL, CAUSE_TOO_LARGE,
+	    (unsigned long long)size, (unsigned long long)limit,
+	    smtp_session_peer(s, peer, sizeof(peer)));
+	tx_fail(s, tx, &r);
+	return true;
+}
+
+/* What the whole message needs and this server does not offer. */
+static bool
+lacks_for_message(struct smtp_session *s, struct smtp_tx *tx,
+    enum cause *cause_r)
+{
+	const struct envelope *env = &tx->job->d->env;
+	const struct body_facts *f = &tx->job->facts;
+	bool has_utf8 = (s->offer.exts & EXT_SMTPUTF8) != 0;
+
+	if ((env->flags & ENV_REQUIRETLS) != 0)
+		*cause_r = CAUSE_NEED_REQUIRETLS;
+	else if (env->body_type == BODY_BINARYMIME)
+		*cause_r = CAUSE_NEED_BINARYMIME;
+	else if (tx->job->sender.is_utf8 && !has_utf8)
+		*cause_r = CAUSE_NEED_SMTPUTF8;
+	else if ((env->flags & ENV_SMTPUTF8) != 0 && f->header_8bit &&
+	    !has_utf8)
+		*cause_r = CAUSE_NEED_SMTPUTF8_HEADER;
+	else if (f->has_8bit && (s->offer.exts & EXT_8BITMIME) == 0 &&
+	    s->conf->eightbit == EIGHTBIT_REFUSE)
+		*cause_r = CAUSE_NEED_8BITMIME;
+	else if (f->has_nul && s->conf->nul_bytes == NUL_REFUSE)
+		*cause_r = CAUSE_BODY_NUL;
+	else
+		return false;
+	return true;
+}
+
+/* Recipients that this server cannot be told (RFC 6531 §3.1). */
+static void
+check_recipients(struct smtp_session *s, struct smtp_tx *tx)
+{
+	char peer[512];
+	struct reply r;
+	uint32_t i;
+
+	if ((s->offer.exts & EXT_SMTPUTF8) != 0)
+		return;
+	for (i = 0; i < tx->nrcpt && tx->job != NULL; i++)
+		if (tx->job->rcpts[tx->rcpts[i].index].is_utf8) {
+			reply_cause(&r, tx->job->d->arena, STAGE_RCPT,
+			    CAUSE_NEED_SMTPUTF8,
+			    smtp_session_peer(s, peer, sizeof(peer)));
+			tx_answer(s, tx, i, &r);
+		}
+}
+
+int
+tx_prepare(struct smtp_session *s, struct smtp_tx *tx)
+{
+	enum cause cause;
+
+	tx->start_ms = loop_now_ms(s->loop);
+	if (look_at_body(s, tx) == -1 || is_too_large(s, tx))
+		return -1;
+	if (lacks_for_message(s, tx, &cause)) {
+		fail_peer(s, tx, cause);
+		return -1;
+	}
+	check_recipients(s, tx);
+	return tx->nhope > 0 ? 0 : -1;
+}

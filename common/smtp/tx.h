@@ -1,0 +1,91 @@
+/*
+ * tx.h - one transaction: the facts of MAIL, RCPT, DATA for some recipients of
+ * one delivery.
+ */
+#ifndef SMTP_TX_H
+#define SMTP_TX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/agent.h"
+#include "mail/address.h"
+#include "mail/message.h"
+#include "net/loop.h"
+#include "smtp/session.h"
+
+/* What is known of a delivery, whichever host it goes to; in its arena. */
+struct smtp_job {
+	struct delivery	*d;
+	struct address	 sender;	/* local NULL: null reverse-path */
+	struct address	*rcpts;		/* those that parsed */
+	struct body_facts facts;
+	bool		 has_facts;
+};
+
+enum tx_rcpt_state {
+	RCPT_OPEN,		/* not said */
+	RCPT_SAID,
+	RCPT_ACCEPTED,
+	RCPT_PUT_OFF,		/* 452: another transaction (RFC 5321
+				 * §4.5.3.1.10) */
+	RCPT_DONE		/* answered */
+};
+
+struct tx_rcpt {
+	uint32_t	 index;		/* in the envelope */
+	uint8_t		 state;
+};
+
+struct smtp_tx {
+	struct smtp_job	*job;		/* NULL once the delivery is over */
+	uint8_t		 mail, data, body, end, dot;	/* enum said */
+	bool		 is_delivered;	/* the server took the message */
+	bool		 is_reused;	/* on a kept connection */
+	uint32_t	 nrcpt, nsaid, naccepted;
+	uint32_t	 nhope;		/* open, said or accepted */
+	uint32_t	 nawaited;	/* answers to its commands */
+	uint32_t	 wait_ms;	/* for a place at the host */
+	int64_t		 start_ms;
+	struct body	 source;	/* of reader: the envelope's, or kept */
+	char		*kept;		/* a small body, read once */
+	struct body_reader reader;
+	struct crlf	 crlf;
+	struct later	 go;		/* end-of-data may be sent */
+	struct smtp_session *session;	/* for go */
+	struct tx_rcpt	 rcpts[];
+};
+
+/* For n recipients given by their indexes. */
+struct smtp_tx	*tx_new(struct smtp_job *, const uint32_t *index, uint32_t n);
+void		 tx_free(struct smtp_tx *);
+
+/* The server can take this message as it is: 0. Else recipients have been
+ * answered, perhaps all: -1 if none is left. */
+int	tx_prepare(struct smtp_session *, struct smtp_tx *);
+
+/* The asker shall know that the accepted recipients are in doubt from now on;
+ * tx->end becomes TAKEN when it does. */
+void	tx_announce_end(struct smtp_session *, struct smtp_tx *);
+
+/* One recipient's answer; all hopeful ones; all accepted ones. */
+void	tx_answer(struct smtp_session *, struct smtp_tx *, uint32_t i,
+	    const struct reply *);
+void	tx_fail(struct smtp_session *, struct smtp_tx *, const struct reply *);
+void	tx_answer_accepted(struct smtp_session *, struct smtp_tx *,
+	    const struct reply *);
+/* After end of data without a clear reply. */
+void	tx_in_doubt(struct smtp_session *, struct smtp_tx *,
+	    const struct reply *);
+void	tx_put_off(struct smtp_tx *, uint32_t i);
+
+/* Nothing more will be said or heard of it. */
+bool	tx_is_over(const struct smtp_tx *);
+/* Someone may still get the message. */
+static inline bool
+tx_hope(const struct smtp_tx *tx)
+{
+	return tx->mail != REFUSED && tx->data != REFUSED && tx->nhope > 0;
+}
+
+#endif

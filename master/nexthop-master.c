@@ -1,0 +1,168 @@
+/*
+ * nexthop-master.c - runs the relays' agents and carries deliveries to them.
+ */
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <err.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "master.h"
+#include "paths.h"
+
+#define FILES_MAX	1048576
+
+struct process_state {
+	struct loop	*loop;
+	struct master	*master;
+	int		 ready_fd;	/* of the waiting parent, or -1 */
+	unsigned	 nterm;
+};
+
+static void
+on_started(void *arg, int status)
+{
+	struct process_state *p = arg;
+
+	daemon_ready(p->ready_fd, status);
+	p->ready_fd = -1;
+	if (status != 0)
+		loop_stop(p->loop, status);
+	else
+		daemon_notify("READY=1");
+}
+
+static void
+on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	struct process_state *p = arg;
+
+	(void)sig;
+	(void)what;
+	master_reload(p->master, NULL);
+}
+
+static void
+on_term(evutil_socket_t sig, short what, void *arg)
+{
+	struct process_state *p = arg;
+
+	(void)what;
+	log_info("signal %d (%s)", (int)sig, sigdescr_np((int)sig));
+	if (p->nterm++ > 0)
+		master_stop_now(p->master);
+	else
+		master_stop(p->master, p->master->config == NULL ? 1 :
+		    p->master->config->master->stop_timeout_ms + 1);
+}
+
+static int
+run(const char *path, bool is_background)
+{
+	struct process_state p = { .ready_fd = -1 };
+	struct event ev_hup, ev_term, ev_int;
+	int status;
+
+	if (is_background)
+		p.ready_fd = daemon_fork();
+	p.loop = loop_new();
+	p.master = master_new(p.loop, path);
+	p.master->is_background = is_background;
+	if (is_background)
+		p.master->errors = daemon_stderr_to_log(p.loop);
+	event_assign(&ev_hup, loop_base(p.loop), SIGHUP,
+	    EV_SIGNAL | EV_PERSIST, on_hup, &p);
+	event_assign(&ev_term, loop_base(p.loop), SIGTERM,
+	    EV_SIGNAL | EV_PERSIST, on_term, &p);
+	event_assign(&ev_int, loop_base(p.loop), SIGINT,
+	    EV_SIGNAL | EV_PERSIST, on_term, &p);
+	event_add(&ev_hup, NULL);
+	event_add(&ev_term, NULL);
+	event_add(&ev_int, NULL);
+	master_start(p.master, on_started, &p);
+	status = loop_run(p.loop);
+	master_free(p.master);
+	event_del(&ev_hup);
+	event_del(&ev_term);
+	event_del(&ev_int);
+	loop_free(p.loop);
+	return status;
+}
+
+/* Messages that wait may hold a descriptor each. */
+static void
+raise_files_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
+		return;
+	files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max :
+	    FILES_MAX;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* Descriptors 0 to 2 exist, and hold nothing that was meant for others. */
+static void
+settle(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd > STDERR_FILENO) {
+		dup2(fd, STDIN_FILENO);
+		close(fd);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	umask(022);
+	raise_files_limit();
+	if (chdir("/") == -1)
+		err(EX_OSERR, "chdir");
+}
+
+static int
+usage(FILE *fp, int status)
+{
+	fprintf(fp, "usage: nexthop-master [-c FILE] [--foreground]\n");
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	bool is_background = true;
+	char *path = NULL;
+	int i, status;
+
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return usage(stdout, EX_OK);
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("nexthop-master %s\n", NEXTHOP_VERSION);
+			return EX_OK;
+		}
+		if (strcmp(argv[i], "--foreground") == 0)
+			is_background = false;
+		else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+			free(path);
+			path = config_absolute_path(argv[++i]);
+		} else {
+			warnx("unknown argument %s", argv[i]);
+			return usage(stderr, EX_USAGE);
+		}
+	}
+	if (path == NULL)
+		path = config_default_path();
+	log_open("nexthop-master");
+	settle();
+	status = run(path, is_background);
+	free(path);
+	return status;
+}

@@ -1,0 +1,270 @@
+/*
+ * nexthop.c - the operator's and submitter's command.
+ */
+#include <err.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/cli.h"
+#include "base/mem.h"
+#include "master.h"
+#include "paths.h"
+
+struct command {
+	const char	*name;
+	const char	*text;
+	int		(*run)(const char *config, int argc, char **argv);
+};
+
+static int	cmd_submit(const char *, int, char **);
+static int	cmd_check(const char *, int, char **);
+static int	cmd_config(const char *, int, char **);
+static int	cmd_control(const char *, int, char **);
+
+static const struct command commands[] = {
+	{ "submit",	"deliver a message from stdin", cmd_submit },
+	{ "check",	"find the faults of the configuration", cmd_check },
+	{ "config",	"print every relay's effective options", cmd_config },
+	{ "status",	"what the master and its agents do", cmd_control },
+	{ "reload",	"read the configuration again", cmd_control },
+	{ "drain",	"finish everything, then stop", cmd_control },
+	{ "stop",	"finish what runs within stop_timeout, then stop",
+	    cmd_control },
+};
+#define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static int
+usage(FILE *fp, int status)
+{
+	size_t i;
+
+	if (status != EX_OK) {
+		fprintf(fp, "usage: nexthop [-c FILE] COMMAND [ARGUMENT]...; "
+		    "see nexthop --help\n");
+		return status;
+	}
+	fprintf(fp, "usage: nexthop [-c FILE] COMMAND [ARGUMENT]...\n\n");
+	for (i = 0; i < NCOMMANDS; i++)
+		fprintf(fp, "  %-10s %s\n", commands[i].name,
+		    commands[i].text);
+	fprintf(fp, "\nnexthop submit [--relay=NAME] [--socket=PATH] "
+	    "[--from=ADDR] RCPT... < MESSAGE\n\n");
+	cli_help(fp);
+	fprintf(fp, "\nnexthop status [--output=text|tsv|json]\n"
+	    "All that talk to the master: [--control=PATH]\n\n"
+	    "Exit status: 0 well, or all delivered; 75 at least one transient "
+	    "failure;\n69 none transient, at least one permanent, or no "
+	    "master; 64 usage;\n78 configuration; 70 internal error.\n");
+	return status;
+}
+
+/* ---- submit ---- */
+
+struct submit_args {
+	struct cli	 cli;
+	const char	*relay;
+	const char	*socket;
+};
+
+static const char *
+option_value(const char *arg, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(arg, name, n) == 0 && arg[n] == '=' ?
+	    arg + n + 1 : NULL;
+}
+
+/* The number of arguments before the recipients; -1: wrong. */
+static int
+parse_submit(struct submit_args *a, int argc, char **argv)
+{
+	const char *value;
+	int i, took;
+
+	for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+		if (strcmp(argv[i], "--") == 0)
+			return i + 1;
+		if ((value = option_value(argv[i], "--relay")) != NULL)
+			a->relay = value;
+		else if ((value = option_value(argv[i], "--socket")) != NULL)
+			a->socket = value;
+		else if (argv[i][1] != '-' ||
+		    (took = cli_option(&a->cli, argv[i])) == 0) {
+			warnx("submit: unknown option %s", argv[i]);
+			return -1;
+		} else if (took == -1)
+			return -1;
+	}
+	return i;
+}
+
+/* Where the configuration says that the master listens. */
+static int
+find_socket(struct submit_args *a, const struct config *config)
+{
+	const struct relay_conf *r = TAILQ_FIRST(&config->relays);
+
+	if (a->socket == NULL)
+		a->socket = config->master->socket;
+	if (a->relay != NULL)
+		return 0;
+	if (config->nrelays > 1) {
+		warnx("submit: --relay=NAME is needed, the configuration has "
+		    "%u relays", config->nrelays);
+		return -1;
+	}
+	a->relay = r == NULL ? "" : r->name;
+	return 0;
+}
+
+static int
+cmd_submit(const char *path, int argc, char **argv)
+{
+	struct submit_args a = { .relay = NULL };
+	struct config *config = NULL;
+	int i, status = EX_USAGE;
+
+	cli_init(&a.cli);
+	if ((i = parse_submit(&a, argc, argv)) == -1 || i == argc) {
+		if (i == argc)
+			warnx("submit: no recipient");
+		cli_clear(&a.cli);
+		return EX_USAGE;
+	}
+	cli_set_rcpts(&a.cli, (const char **)argv + i, (uint32_t)(argc - i));
+	if (a.socket == NULL || a.relay == NULL)
+		config = config_load(path);
+	/* With a socket, the master itself knows whether one relay is all. */
+	if (a.socket != NULL && a.relay == NULL &&
+	    TAILQ_EMPTY(&config->relays))
+		a.relay = "";
+	if (config == NULL || find_socket(&a, config) == 0)
+		status = cli_read_message(&a.cli) == -1 ? EX_IOERR :
+		    sender_run(&a.cli, a.socket, a.relay);
+	cli_clear(&a.cli);
+	config_unref(config);
+	return status;
+}
+
+/* ---- the others ---- */
+
+static int
+no_arguments(int argc, char **argv)
+{
+	if (argc == 1)
+		return 0;
+	warnx("%s: takes no argument, but got %s", argv[0], argv[1]);
+	return -1;
+}
+
+static int
+cmd_check(const char *path, int argc, char **argv)
+{
+	return no_arguments(argc, argv) == -1 ? EX_USAGE : probe_check(path);
+}
+
+static int
+cmd_config(const char *path, int argc, char **argv)
+{
+	return no_arguments(argc, argv) == -1 ? EX_USAGE : probe_config(path);
+}
+
+static int
+cmd_control(const char *path, int argc, char **argv)
+{
+	const char *control = NULL, *value, *args[4];
+	struct config *config = NULL;
+	size_t nargs = 0;
+	int i, status;
+
+	for (i = 1; i < argc; i++) {
+		if ((value = option_value(argv[i], "--control")) != NULL)
+			control = value;
+		else if (strcmp(argv[0], "status") == 0 && nargs < 4 &&
+		    option_value(argv[i], "--output") != NULL)
+			args[nargs++] = argv[i];
+		else {
+			warnx("%s: unknown argument %s", argv[0], argv[i]);
+			return EX_USAGE;
+		}
+	}
+	if (control == NULL) {
+		config = config_load(path);
+		control = config->master->control;
+	}
+	status = operator_command(control, argv[0], args, nargs);
+	config_unref(config);
+	return status;
+}
+
+/* For the manual page and the sample file. */
+static int
+print_options(const char *how)
+{
+	if (strcmp(how, "mdoc") == 0) {
+		opt_table_mdoc(&config_master_table, stdout);
+		opt_table_mdoc(&config_relay_table, stdout);
+	} else if (strcmp(how, "sample") == 0) {
+		printf("[master]\n");
+		opt_table_sample(&config_master_table, stdout);
+		printf("\n#[relay NAME]\n");
+		opt_table_sample(&config_relay_table, stdout);
+	} else {
+		warnx("--options: mdoc or sample expected");
+		return EX_USAGE;
+	}
+	return EX_OK;
+}
+
+static int
+dispatch(const char *path, int argc, char **argv)
+{
+	size_t i;
+
+	for (i = 0; i < NCOMMANDS; i++)
+		if (strcmp(argv[0], commands[i].name) == 0)
+			return commands[i].run(path, argc, argv);
+	warnx("unknown command %s; see nexthop --help", argv[0]);
+	return EX_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *how;
+	char *path = NULL;
+	int i, status;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_open("nexthop");
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return usage(stdout, EX_OK);
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("nexthop %s\n", NEXTHOP_VERSION);
+			return EX_OK;
+		}
+		if ((how = option_value(argv[i], "--options")) != NULL)
+			return print_options(how);
+		if (strcmp(argv[i], "-c") != 0 || i + 1 == argc) {
+			warnx("unknown option %s; see nexthop --help",
+			    argv[i]);
+			return EX_USAGE;
+		}
+		free(path);
+		path = xstrdup(argv[++i]);
+	}
+	if (i == argc) {
+		free(path);
+		return usage(stderr, EX_USAGE);
+	}
+	if (path == NULL)
+		path = config_default_path();
+	status = dispatch(path, argc - i, argv + i);
+	free(path);
+	return status;
+}

@@ -1,0 +1,18 @@
+/* procs.h - what other processes have used, from /proc. */
+#ifndef PROCS_H
+#define PROCS_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+struct procs_usage {
+	double		 cpu_s;			/* of the main threads, exact */
+	double		 user_s, sys_s;		/* counted in ticks */
+	long		 pss_kib, private_kib;
+};
+
+/* Add a process and its children; memory, which costs more, if asked for. */
+void	procs_add(struct procs_usage *, pid_t, bool want_memory);
+
+#endif
