@@ -91,10 +91,8 @@ usage_now(struct drive *d)
 static void
 on_sample(void *arg)
 {
-	struct drive *d = arg;
-
-	usage_now(d);
-	timer_set(&d->sample, SAMPLE_MS);
+	usage_now(arg);
+	timer_set(&((struct drive *)arg)->sample, SAMPLE_MS);
 }
 
 static void
@@ -358,17 +356,13 @@ per_message(const struct drive *d, const char *name, double s)
 static void
 report(const struct drive *d)
 {
-	static const char *const names[] = {
-		"delivered", "transient", "permanent" };
-	static const int classes[] = {
-		REPLY_DELIVERED, REPLY_TRANSIENT, REPLY_PERMANENT };
 	int i;
 
 	printf("sent %jd messages\n", (intmax_t)d->sent);
 	printf("lost %jd messages\n", (intmax_t)(d->sent - d->done));
-	for (i = 0; i < 3; i++)
-		printf("%s %ju recipients\n", names[i],
-		    (uintmax_t)d->answers[classes[i]]);
+	for (i = REPLY_DELIVERED; i <= REPLY_PERMANENT; i++)
+		printf("%s %ju recipients\n", reply_class_name(i),
+		    (uintmax_t)d->answers[i]);
 	if (d->done < d->count)
 		return;
 	printf("seconds %.3f s\n", d->end_s - d->start_s);
