@@ -35,6 +35,9 @@ daemon_fork(void)
 	if (pid == 0) {
 		close(fds[0]);
 		setsid();
+		/* Nobody waits for the end of our output; stderr stays for
+		 * the faults of the start. */
+		dup2(STDIN_FILENO, STDOUT_FILENO);
 		return fds[1];
 	}
 	close(fds[1]);

@@ -96,14 +96,15 @@ master_need_tick(struct master *m)
 
 /* ---- taking over a configuration ---- */
 
+/* Where to log is settled at the start; agents hold on to it as well. */
 static void
-apply_log(const struct master *m, const struct config *config)
+open_log(struct master *m, const struct master_conf *c)
 {
-	const struct master_conf *c = config->master;
-
-	log_set(c->log == LOG_TO_SYSLOG ||
-	    (c->log == LOG_TO_AUTO && m->is_background),
-	    (enum log_level)c->log_level);
+	m->is_syslog = c->log == LOG_TO_SYSLOG ||
+	    (c->log == LOG_TO_AUTO && m->is_background);
+	log_set(m->is_syslog, (enum log_level)c->log_level);
+	if (m->is_background && m->is_syslog)
+		m->errors = daemon_stderr_to_log(m->loop);
 }
 
 static struct generation *
@@ -235,7 +236,7 @@ master_start(struct master *m, void (*started)(void *, int), void *arg)
 
 	m->started = started;
 	m->arg = arg;
-	apply_log(m, config);
+	open_log(m, config->master);
 	m->rollout = rollout_start(m->loop, m->reaper, config, NULL, 0,
 	    on_started, m);
 	config_unref(config);
@@ -277,6 +278,11 @@ tell_restart(struct master *m, const struct master_conf *was)
 	};
 	size_t i;
 
+	if (was->log != is->log) {
+		log_warning("[master] log: changing it needs a restart");
+		control_printf(m->reload_asker,
+		    "[master] log: changing it needs a restart\n");
+	}
 	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
 		if (!differ(fixed[i].was, fixed[i].is))
 			continue;
@@ -338,7 +344,8 @@ on_reloaded(void *arg)
 	TAILQ_FOREACH(g, &m->rollout->generations, next)
 		nnew++;
 	was = config_ref(m->config);
-	apply_log(m, m->rollout->config);
+	log_set(m->is_syslog,
+	    (enum log_level)m->rollout->config->master->log_level);
 	commit(m, m->rollout);
 	warn_user(m->config);
 	log_info("reloaded: %u relays, %u of them new or changed",

@@ -433,6 +433,7 @@ struct master {
 	struct config	*config;	/* NULL until the start succeeded */
 	enum master_state state;
 	bool		 is_background;
+	bool		 is_syslog;
 	int64_t		 started_ms;	/* wall clock */
 	TAILQ_HEAD(, service) services;
 	TAILQ_HEAD(, submitter) submitters;

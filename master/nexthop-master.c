@@ -74,8 +74,6 @@ run(const char *path, bool is_background)
 	p.loop = loop_new();
 	p.master = master_new(p.loop, path);
 	p.master->is_background = is_background;
-	if (is_background)
-		p.master->errors = daemon_stderr_to_log(p.loop);
 	event_assign(&ev_hup, loop_base(p.loop), SIGHUP,
 	    EV_SIGNAL | EV_PERSIST, on_hup, &p);
 	event_assign(&ev_term, loop_base(p.loop), SIGTERM,
@@ -114,13 +112,15 @@ settle(void)
 {
 	int fd;
 
-	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
-		;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd > STDERR_FILENO) {
 		dup2(fd, STDIN_FILENO);
 		close(fd);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	closefrom(STDERR_FILENO + 1);
 	umask(022);
 	raise_files_limit();
 	if (chdir("/") == -1)

@@ -230,7 +230,7 @@ restart(struct child *c, const char *text, uint32_t open)
 	int64_t delay_ms = next_delay(c);
 
 	sv->restarts++;
-	log_warning("relay %s: agent %s %s; %u deliveries were open; "
+	log_warning("relay %s: agent %s %s; deliveries open: %u; "
 	    "next start in %jd s", sv->name, c->gen->conf->program, text,
 	    open, (intmax_t)(delay_ms + 500) / 1000);
 	child_start_after(c, delay_ms);
@@ -250,8 +250,8 @@ on_gone(struct child *c, const char *text)
 	if (!c->gen->is_draining)
 		restart(c, text, open);
 	else if (!is_expected)
-		log_warning("relay %s: agent %s %s while stopping; %u "
-		    "deliveries were open", sv->name, c->gen->conf->program,
+		log_warning("relay %s: agent %s %s while stopping; "
+		    "deliveries open: %u", sv->name, c->gen->conf->program,
 		    text, open);
 	service_check_end(sv);
 }

@@ -161,18 +161,22 @@ delivery_over(struct delivery *d)
 static void
 log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
 {
-	char to[512], from[256], text[1024];
+	char to[512], from[256], text[1024], relay[512];
 	const struct reply *r = &a->reply;
 	const struct rcpt *rcpt = &d->env.rcpts[i];
 
 	str_escape(to, sizeof(to), rcpt->addr, strlen(rcpt->addr));
 	str_escape(from, sizeof(from), d->env.sender, strlen(d->env.sender));
 	str_escape(text, sizeof(text), r->text, strlen(r->text));
-	log_info("%s: to=<%s> from=<%s> relay=%s[%s]:%u delay=%u.%03u "
+	if (*a->host == '\0')
+		strlcpy(relay, "none", sizeof(relay));
+	else
+		snprintf(relay, sizeof(relay), "%s[%s]:%u", a->host,
+		    a->address, a->port);
+	log_info("%s: to=<%s> from=<%s> relay=%s delay=%u.%03u "
 	    "delays=%u.%03u/%u.%03u/%u.%03u dsn=" DSN_FMT " status=%s "
 	    "stage=\"%s\" (%u %s)", *d->env.id == '\0' ? "-" : d->env.id,
-	    to, from, *a->host == '\0' ? "none" : a->host, a->address, a->port,
-	    a->total_ms / 1000, a->total_ms % 1000,
+	    to, from, relay, a->total_ms / 1000, a->total_ms % 1000,
 	    a->wait_ms / 1000, a->wait_ms % 1000,
 	    a->connect_ms / 1000, a->connect_ms % 1000,
 	    a->transaction_ms / 1000, a->transaction_ms % 1000, DSN_ARG(r),

@@ -236,10 +236,14 @@ take_control(struct channel *c, struct msghdr *m)
 	return result;
 }
 
+/*
+ * A reset is a peer that closed and had not read all.  recvmmsg() tells it,
+ * once, before the data that the peer sent; these come when asked again.
+ */
 static int
 receive(struct channel *c, struct mmsghdr *msgs, struct iovec *iov)
 {
-	int i, n;
+	int i, n, resets = 0;
 
 	for (i = 0; i < PIECES; i++) {
 		iov[i] = (struct iovec){ pieces[i], PIECE_BYTES };
@@ -252,7 +256,8 @@ receive(struct channel *c, struct mmsghdr *msgs, struct iovec *iov)
 	do
 		n = recvmmsg(c->fd, msgs, PIECES,
 		    MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
-	while (n == -1 && errno == EINTR);
+	while (n == -1 && (errno == EINTR ||
+	    (errno == ECONNRESET && resets++ == 0)));
 	return n;
 }
 
@@ -280,7 +285,6 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if (is_over(c))
 		return;
 	if ((n = receive(c, msgs, iov)) == -1) {
-		/* Reset: the peer closed and had not read all. */
 		if (errno == ECONNRESET || (errno == EAGAIN && c->is_cut))
 			at_end(c);
 		else if (errno != EAGAIN)

@@ -171,7 +171,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		connected(c);
 		return;
 	}
-	n = send(fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
+	n = buf_is_empty(&c->out) ? 0 :
+	    send(fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
 	if (n == -1) {
 		if (errno != EAGAIN && errno != EINTR)
 			conn_cut(c, errno);
@@ -210,6 +211,13 @@ conn_write(struct conn *c, const char *p, size_t n)
 		return;
 	}
 	wait_write(c, true);
+}
+
+void
+conn_want_room(struct conn *c)
+{
+	if (!c->is_over)
+		wait_write(c, true);
 }
 
 size_t

@@ -43,6 +43,8 @@ void		 conn_abort(struct conn *);
 
 /* Bytes to send; what the socket does not take is copied. */
 void		 conn_write(struct conn *, const char *, size_t);
+/* Call drained() when the socket takes more, though nothing is kept. */
+void		 conn_want_room(struct conn *);
 size_t		 conn_pending(const struct conn *);	/* kept, not sent */
 /* The local address, as text. */
 int		 conn_local(const struct conn *, struct addr *);

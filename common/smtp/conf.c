@@ -125,6 +125,10 @@ const struct opt_row smtp_conf_rows[] = {
 	    "system." },
 	{ "source_policy", OPT_ENUM, AT(source_policy), "round-robin", 0, 0,
 	    policy_words, NULL, 0, "Which of them a delivery uses." },
+	{ "chunking", OPT_BOOL, AT(chunking), "yes", 0, 0, NULL, NULL, 0,
+	    "Send the message by BDAT where the server offers CHUNKING (RFC "
+	    "3030): no dot stuffing, and a small message leaves with its "
+	    "commands in one piece." },
 	{ "eightbit", OPT_ENUM, AT(eightbit), "send", 0, 0, eightbit_words,
 	    NULL, 0, "A message with 8-bit bytes for a server that does not "
 	    "offer 8BITMIME." },

@@ -29,6 +29,7 @@ struct smtp_conf {
 	char		*ehlo_as;
 	int		 address_family;
 	bool		 ipv4_only;
+	bool		 chunking;
 	struct opt_list	 source_addresses;
 	int		 source_policy;
 	int		 eightbit;

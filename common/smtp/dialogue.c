@@ -13,6 +13,7 @@
 #include "smtp/tx.h"
 
 #define PIECE_BYTES	(64 * 1024)
+#define EARLY_BYTES	(32 * 1024)
 
 static bool
 has(const struct smtp_session *s, enum smtp_ext ext)
@@ -155,6 +156,31 @@ mail_dsn(const struct smtp_session *s, const struct envelope *env,
 	return arena_printf(arena, "%s ENVID=%s", ret, env->envid);
 }
 
+/*
+ * Whether the server can take the message, and how it will be sent.  A small
+ * one goes with its commands in one piece, end of data included, so that the
+ * outcome is in doubt from the first byte on; not over a connection that has
+ * rested and may be dead, where a refused or lost MAIL shall cost nothing.
+ */
+static void
+prepare(struct smtp_session *s)
+{
+	struct smtp_tx *tx = s->tx;
+
+	tx->prepared = TAKEN;
+	if (tx_prepare(s, tx) == -1) {
+		tx->mail = REFUSED;
+		return;
+	}
+	tx->is_chunked = has(s, EXT_CHUNKING) && s->conf->chunking;
+	tx->is_early = tx->is_chunked && has(s, EXT_PIPELINING) &&
+	    !s->is_lmtp && !tx->is_rested &&
+	    tx->job->facts.wire_len <= EARLY_BYTES;
+	crlf_init(&tx->crlf, !tx->is_chunked);
+	if (tx->is_early)
+		tx_announce_end(s, tx);
+}
+
 static bool
 needs_smtputf8(const struct smtp_tx *tx)
 {
@@ -174,15 +200,10 @@ static void
 mail_send(struct smtp_session *s)
 {
 	struct smtp_tx *tx = s->tx;
-	struct arena *arena;
+	struct arena *arena = tx->job->d->arena;
 	const char *from, *error;
 	char size[32] = "";
 
-	if (tx_prepare(s, tx) == -1) {
-		tx->mail = REFUSED;
-		return;
-	}
-	arena = tx->job->d->arena;
 	if (has(s, EXT_SIZE))					/* RFC 1870 §6 */
 		snprintf(size, sizeof(size), " SIZE=%llu",
 		    (unsigned long long)tx->job->facts.wire_len);
@@ -382,7 +403,7 @@ body_send(struct smtp_session *s)
 	}
 }
 
-/* End of data: one answer; in LMTP one for each accepted recipient, in the
+/* End of data (with BDAT: LAST was it): one answer; in LMTP one for each accepted recipient, in the
  * order of RCPT (RFC 2033 §4.2). */
 static void
 dot_send(struct smtp_session *s)
@@ -390,8 +411,10 @@ dot_send(struct smtp_session *s)
 	struct smtp_tx *tx = s->tx;
 	uint32_t i;
 
-	memcpy(session_room(3), ".\r\n", 3);
-	session_wrote(3);
+	if (!tx->is_chunked) {
+		memcpy(session_room(3), ".\r\n", 3);
+		session_wrote(3);
+	}
 	tx->dot = SAID;
 	if (!s->is_lmtp || tx->naccepted == 0) {
 		session_expect(s, DOT, UINT32_MAX);
@@ -425,6 +448,25 @@ dot_reply(struct smtp_session *s, uint32_t i, const struct raw_reply *raw)
 		tx_answer_accepted(s, tx, &r);
 	else
 		tx_answer(s, tx, i, &r);
+}
+
+/* ---- BDAT (RFC 3030 §2): all in one chunk, its length known ---- */
+
+/* An early message leaves whole: once its length is promised no answer may
+ * come between. */
+static void
+bdat_send(struct smtp_session *s)
+{
+	struct smtp_tx *tx = s->tx;
+
+	session_say(s, "BDAT %llu LAST",
+	    (unsigned long long)tx->job->facts.wire_len);
+	tx->data = TAKEN;
+	if (!tx->is_early)
+		return;
+	body_send(s);
+	if (tx->body == TAKEN)
+		dot_send(s);
 }
 
 /* ---- RSET, QUIT (RFC 5321 §4.1.1.5, §4.1.1.10) ---- */
@@ -470,12 +512,15 @@ const struct smtp_step smtp_steps[SMTP_VERBS] = {
 	    helo_send, helo_reply, .is_last = true },
 	[LHLO] = { "LHLO", "sending LHLO", STAGE_EHLO,
 	    lhlo_send, lhlo_reply, .is_last = true },
+	[PREPARE] = { "", "preparing", STAGE_MAIL, prepare, NULL },
 	[MAIL] = { "MAIL FROM", "sending MAIL FROM", STAGE_MAIL,
 	    mail_send, mail_reply, .is_of_tx = true },
 	[RCPT] = { "RCPT TO", "sending RCPT TO", STAGE_RCPT,
 	    rcpt_send, rcpt_reply, .is_of_tx = true },
 	[DATA] = { "DATA", "sending DATA", STAGE_DATA,
 	    data_send, data_reply, .is_last = true, .is_of_tx = true },
+	[BDAT] = { "BDAT", "sending BDAT", STAGE_DATA,
+	    bdat_send, NULL, .is_data = true },
 	[BODY] = { "body", "sending message body", STAGE_BODY,
 	    body_send, NULL, .is_data = true },
 	[DOT] = { "end of data", "sending end of data", STAGE_DOT,
@@ -504,13 +549,20 @@ smtp_next(const struct smtp_session *s)
 		return RSET;
 	if (tx == NULL)
 		return IDLE;
+	if (tx->prepared == UNSAID)
+		return PREPARE;
+	if (tx->end == SAID)
+		return IDLE;				/* the asker first */
 	if (tx->mail == UNSAID)
 		return MAIL;				/* §3.3 */
 	if (tx_hope(tx) && tx->nsaid < tx->nrcpt)
 		return RCPT;
-	if (tx_hope(tx) && tx->data == UNSAID)
+	if (tx_hope(tx) && tx->data == UNSAID && !tx->is_chunked)
 		return DATA;
-	if (tx->data != TAKEN || tx->end == SAID)
+	if (tx_hope(tx) && tx->data == UNSAID &&
+	    (tx->is_early || tx->nawaited == 0))
+		return BDAT;
+	if (tx->data != TAKEN)
 		return IDLE;
 	if (tx->body == UNSAID && tx_hope(tx))
 		return BODY;

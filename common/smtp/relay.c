@@ -264,8 +264,9 @@ on_failed(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r,
 
 	if (tx == NULL)
 		return;
-	is_sent = tx->dot != UNSAID;
-	is_stale = tx->is_reused && tx->end == UNSAID && how != FAIL_LOCAL;
+	is_sent = tx->dot != UNSAID && tx_any_done(tx);
+	is_stale = tx->is_reused && how != FAIL_LOCAL &&
+	    (tx->dot == UNSAID || how == FAIL_CLOSING);
 	w = tx->job == NULL ? NULL : (struct work *)(void *)tx->job;
 	if (w != NULL)
 		take_back(w, tx);

@@ -17,8 +17,10 @@
 
 #define OUT_BYTES_MAX	(1024 * 1024)
 #define OUT_BYTES_TURN	(64 * 1024)	/* no more is made at once */
+#define TURNS_MAX	4
 #define IN_BYTES_MAX	(64 * 1024)
 #define QUIT_WAIT_MS	5000
+#define RESTED_MS	1000		/* idle so long, it may be dead */
 #define SHOWN_BYTES	100		/* of a malformed reply */
 
 /*
@@ -201,19 +203,35 @@ may_say(const struct smtp_session *s)
 	return !smtp_steps[s->awaited[last].verb].is_last;
 }
 
-/* Say all that may be said now. */
-static void
-pump(struct smtp_session *s)
+/* Say what may be said now, up to a turn's worth; false: nothing was. */
+static bool
+say_some(struct smtp_session *s)
 {
 	enum smtp_verb v;
+	bool any;
 
 	while (!s->is_over && s->is_open && conn_pending(s->conn) == 0 &&
 	    buf_len(&out) < OUT_BYTES_TURN &&
 	    (v = smtp_next(s)) != IDLE && may_say(s))
 		smtp_steps[v].send(s);
-	if (!s->is_over && !buf_is_empty(&out))
+	any = !s->is_over && !buf_is_empty(&out);
+	if (any)
 		conn_write(s->conn, buf_data(&out), buf_len(&out));
 	buf_consume(&out, buf_len(&out));
+	return any;
+}
+
+/* A fast peer must not keep the others waiting: a few turns' worth, then the
+ * socket says when to go on. */
+static void
+pump(struct smtp_session *s)
+{
+	int turns = 0;
+
+	while (turns++ < TURNS_MAX && say_some(s))
+		;
+	if (turns > TURNS_MAX && !s->is_over && conn_pending(s->conn) == 0)
+		conn_want_room(s->conn);
 }
 
 /* ---- time ---- */
@@ -260,12 +278,13 @@ set_timer(struct smtp_session *s)
 
 /* ---- the end ---- */
 
-/* The server may have the message: the dot has left this process. */
+/* The server may have the message: end of data has left this process, and
+ * some recipient is accepted or may be. */
 static bool
 is_in_doubt(const struct smtp_session *s, const struct smtp_tx *tx)
 {
 	return tx != NULL && tx->job != NULL && tx->dot == SAID &&
-	    tx->naccepted > 0 && conn_pending(s->conn) == 0;
+	    tx->nhope > 0 && conn_pending(s->conn) == 0;
 }
 
 static void
@@ -304,7 +323,8 @@ session_fail(struct smtp_session *s, const struct reply *r,
 
 	if (s->is_over)
 		return;
-	if (is_in_doubt(s, s->tx))
+	/* 421 is a clear answer: nothing after it is taken. */
+	if (how != FAIL_CLOSING && is_in_doubt(s, s->tx))
 		tx_in_doubt(s, s->tx, r);
 	tx = detach(s);
 	/* A body without its end must not look like a whole one. */
@@ -578,6 +598,7 @@ finish_tx(struct smtp_session *s)
 		s->want_rset = true;
 	if (tx->mail != UNSAID)
 		s->nmessages++;
+	s->last_ms = loop_now_ms(s->loop);
 	s->ops->tx_over(s, tx);
 }
 
@@ -677,6 +698,8 @@ smtp_session_start(struct smtp_session *s, struct smtp_tx *tx)
 {
 	s->tx = tx;
 	tx->is_reused = s->nmessages > 0;
+	tx->is_rested = tx->is_reused &&
+	    loop_now_ms(s->loop) - s->last_ms > RESTED_MS;
 	if (!s->is_running)
 		loop_later(s->loop, &s->run_later);
 }

@@ -26,7 +26,8 @@ struct smtp_tx;
 
 enum smtp_verb {
 	IDLE,			/* nothing to say now */
-	GREETING, EHLO, HELO, LHLO, MAIL, RCPT, DATA, BODY, DOT, RSET, QUIT,
+	GREETING, EHLO, HELO, LHLO, PREPARE, MAIL, RCPT, DATA, BDAT, BODY, DOT,
+	RSET, QUIT,
 	SMTP_VERBS
 };
 
@@ -108,6 +109,7 @@ struct smtp_session {
 	/* times, for limits and answers */
 	int64_t		 opened_ms;
 	int64_t		 ready_ms;	/* hello was taken */
+	int64_t		 last_ms;	/* the last transaction ended */
 	uint32_t	 nmessages;
 };
 

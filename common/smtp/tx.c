@@ -54,10 +54,10 @@ tx_announce_end(struct smtp_session *s, struct smtp_tx *tx)
 
 	tx->end = SAID;
 	tx->session = s;
-	if (tx->naccepted != d->open) {
-		set = arena_alloc(d->arena, tx->naccepted * sizeof(*set));
+	if (tx->nhope != d->open) {
+		set = arena_alloc(d->arena, tx->nhope * sizeof(*set));
 		for (i = 0; i < tx->nrcpt; i++)
-			if (tx->rcpts[i].state == RCPT_ACCEPTED)
+			if (tx->rcpts[i].state <= RCPT_ACCEPTED)
 				set[n++] = tx->rcpts[i].index;
 	}
 	delivery_before_end(d, set, n, &tx->go);
@@ -128,6 +128,18 @@ tx_in_doubt(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r)
 
 	doubt.stage = STAGE_DOT;
 	tx_answer_accepted(s, tx, &doubt);
+	answer_in(s, tx, RCPT_SAID, &doubt);
+}
+
+bool
+tx_any_done(const struct smtp_tx *tx)
+{
+	uint32_t i;
+
+	for (i = 0; i < tx->nrcpt; i++)
+		if (tx->rcpts[i].state == RCPT_DONE)
+			return true;
+	return false;
 }
 
 void

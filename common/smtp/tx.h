@@ -39,9 +39,12 @@ struct tx_rcpt {
 
 struct smtp_tx {
 	struct smtp_job	*job;		/* NULL once the delivery is over */
-	uint8_t		 mail, data, body, end, dot;	/* enum said */
+	uint8_t		 prepared, mail, data, body, end, dot;	/* enum said */
 	bool		 is_delivered;	/* the server took the message */
-	bool		 is_reused;	/* on a kept connection */
+	bool		 is_reused;	/* on a kept connection ... */
+	bool		 is_rested;	/* ... that was idle for a while */
+	bool		 is_chunked;	/* by BDAT (RFC 3030) */
+	bool		 is_early;	/* ... without waiting for any answer */
 	uint32_t	 nrcpt, nsaid, naccepted;
 	uint32_t	 nhope;		/* open, said or accepted */
 	uint32_t	 nawaited;	/* answers to its commands */
@@ -64,8 +67,9 @@ void		 tx_free(struct smtp_tx *);
  * answered, perhaps all: -1 if none is left. */
 int	tx_prepare(struct smtp_session *, struct smtp_tx *);
 
-/* The asker shall know that the accepted recipients are in doubt from now on;
- * tx->end becomes TAKEN when it does. */
+/* The asker shall know that the accepted recipients (all hopeful ones, before
+ * anything is said) are in doubt from now on; tx->end becomes TAKEN when it
+ * does. */
 void	tx_announce_end(struct smtp_session *, struct smtp_tx *);
 
 /* One recipient's answer; all hopeful ones; all accepted ones. */
@@ -74,10 +78,13 @@ void	tx_answer(struct smtp_session *, struct smtp_tx *, uint32_t i,
 void	tx_fail(struct smtp_session *, struct smtp_tx *, const struct reply *);
 void	tx_answer_accepted(struct smtp_session *, struct smtp_tx *,
 	    const struct reply *);
-/* After end of data without a clear reply. */
+/* After end of data without a clear reply: all who may have been accepted. */
 void	tx_in_doubt(struct smtp_session *, struct smtp_tx *,
 	    const struct reply *);
 void	tx_put_off(struct smtp_tx *, uint32_t i);
+
+/* Some recipient of it has an answer. */
+bool	tx_any_done(const struct smtp_tx *);
 
 /* Nothing more will be said or heard of it. */
 bool	tx_is_over(const struct smtp_tx *);

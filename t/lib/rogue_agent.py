@@ -70,6 +70,11 @@ class Rogue(agent.Agent):
     def do_hang(self, d):
         pass
 
+    def do_wordy(self, d):
+        for index in range(len(d.rcpts)):
+            self.result(d, index, 'x' * 1500)
+        self.done(d)
+
     def do_fewer(self, d):
         self.result(d)
         self.done(d)
@@ -114,6 +119,7 @@ class Rogue(agent.Agent):
         sys.exit(0)
 
     def do_descriptor(self, d):
+        self.flush()
         data = bytearray(agent.frame(agent.DONE, d.id))
         struct.pack_into('>H', data, 6, agent.HAS_FD)
         socket.send_fds(self.sock, [bytes(data)], [0])

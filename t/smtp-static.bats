@@ -1,0 +1,1078 @@
+#!/usr/bin/env bats
+# smtp-static: the dialogue with one host, what becomes of each recipient, the
+# walk over several hosts; Postfix as the other side, and a server that
+# misbehaves. Reuse of connections: smtp-pool.bats; time: smtp-time.bats.
+
+load lib/nexthop
+load lib/smtp
+
+setup()
+{
+	nh_setup
+}
+
+teardown()
+{
+	[[ ! -e $D/postfix/main.cf ]] || postfix_stop
+	nh_teardown
+}
+
+# dump NAME VALUE: a line of the only dump of smtp-sink.
+dump()
+{
+	grep -qx "$1: $2" "$D"/m.* || { cat "$D"/m.*; return 1; }
+}
+
+# ---- the result ----
+
+refuse_both()
+{
+	smtp_sink_start -f RCPT
+	give 69 host=127.0.0.1 port="$port" -- s@x.test a@x.test b@x.test
+	rows 2
+	row 1 a@x.test permanent 500 5.3.0
+	row 2 b@x.test permanent 500 5.3.0
+}
+
+@test "R-CF-08: a result for each recipient" {
+	both refuse_both
+}
+
+three_replies()
+{
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:550 5.7.25 no PTR' \
+		L 'S:450 later' L 'S:550 2.3.4 x' L 'S:250 r' "${BYE[@]}"
+	give 75 host=127.0.0.1 port="$port" -- s@x.test a@x.test b@x.test \
+		c@x.test
+	row 1 a@x.test permanent 550 5.7.25 'no PTR'
+	row 2 b@x.test transient 450 4.0.0 later
+	row 3 c@x.test permanent 550 5.3.4 x
+	fake_well
+}
+
+@test "R-CF-09: code, enhanced code and text of the server; invented, or its class corrected" {
+	both three_replies
+}
+
+@test "R-CF-09: several lines, and the enhanced code that each repeats" {
+	fake_start "${HELLO[@]}" L 'S:250 m' \
+		L 'W:550-5.1.1 no such\r\n550-5.1.1 user\r\n550 5.1.1 here\r\n' \
+		L 'S:250 r' "${BYE[@]}"
+	give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 550 5.1.1 'no such\\nuser\\nhere'
+	fake_well
+}
+
+twice()
+{
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:250 first' \
+		L 'S:550 5.1.1 second' L 'S:354 go' D 'S:250 ok' "${BYE[@]}"
+	give 69 host=127.0.0.1 port="$port" -- s@x.test a@x.test a@x.test
+	rows 2
+	row 1 a@x.test delivered 250 2.0.0 ok
+	row 2 a@x.test permanent 550 5.1.1 second
+	fake_well
+}
+
+@test "R-CF-10: equal recipients keep their own result" {
+	both twice
+}
+
+# ---- a delivery ----
+
+plain()
+{
+	smtp_sink_start
+	give 0 host=127.0.0.1 port="$port" -- s@x.test r@x.test
+	rows 1
+	row 1 r@x.test delivered 250 2.0.0 Ok
+	[[ $(cut -f 6-10 "$D/rows") == $'127.0.0.1\t127.0.0.1\t'$port$'\tend of data\t1' ]]
+	dump X-Client-Proto ESMTP
+	dump X-Mail-Args '<s@x.test>'
+	dump X-Rcpt-Args '<r@x.test>'
+	[[ $(tail -n 5 "$D"/m.*) == $(printf 'From: s@x.test\nMessage-Id: <m1@x.test>\n\ntest') ]]
+}
+
+@test "R-ST-01: delivery to host and port" {
+	both plain
+}
+
+@test "R-ST-01: three outputs say the same" {
+	smtp_sink_start
+	give 0 host="127.0.0.1:$port" --output=json -- s@x.test r@x.test
+	grep -q '"recipient":"r@x.test","class":"delivered","code":250,"enhanced_code":"2.0.0","text":"Ok"' "$D/rows"
+	grep -q "\"port\":$port,\"stage\":\"end of data\",\"message\":1" "$D/rows"
+	give 0 host="127.0.0.1:$port" --output=text -- s@x.test r@x.test
+	grep -qF '2.0.0 <r@x.test> delivered: host 127.0.0.1[127.0.0.1]' "$D/rows"
+}
+
+@test "R-ST-01: --trace shows the dialogue" {
+	smtp_sink_start
+	VIA=agent give 0 host="127.0.0.1:$port" --trace -- s@x.test r@x.test
+	grep -qF 'C: RCPT TO:<r@x.test>' "$D/log.agent"
+	grep -qF 'S: 354 ' "$D/log.agent"
+}
+
+localhost_and_ipv6()
+{
+	smtp_sink_start
+	give 0 host=localhost port="$port" -- s@x.test r@x.test
+	row 1 r@x.test delivered 250 2.0.0
+	[[ $(cut -f 6,7 "$D/rows") == $'localhost\t127.0.0.1' ]]
+	sink_start -l '[::1]:0'
+	give 0 host=::1 port="$port" -- s@x.test r@x.test
+	[[ $(cut -f 6-8 "$D/rows") == $'::1\t::1\t'$port ]]
+	give 0 "host=[::1]:$port" -- s@x.test r@x.test
+	[[ $(cut -f 6-8 "$D/rows") == $'::1\t::1\t'$port ]]
+}
+
+@test "R-ST-02: a name, an IPv6 address" {
+	both localhost_and_ipv6
+}
+
+# A network of its own: port 25, names. Prefix a command with "ns".
+ns_start()
+{
+	unshare -mn true 2>/dev/null || skip "needs unshare"
+	nh_spawn unshare -mn sh -c 'ip link set lo up && : >up; exec sleep 90' \
+		2>>"$D/err.ns"
+	NS=$NH_PID
+	nh_until 5 test -e "$D/up"
+}
+
+ns()
+{
+	nsenter -t "$NS" -m -n -- "$@"
+}
+
+ns_static()
+{
+	ns "$NH_BUILD/libexec/nexthop/smtp-static" -o ehlo_as=client.test \
+		--output=tsv --from=s@x.test "$@" r@x.test <"$D/M" \
+		>"$D/rows" 2>>"$D/log.agent"
+}
+
+ns_sink()
+{
+	rm -f "$D/sink.port"
+	nh_spawn nsenter -t "$NS" -m -n -- "$NH_BUILD/t/tools/sink" -q \
+		-l "$1" -P "$D/sink.port" >"$D/sink.json" 2>>"$D/err.sink"
+	SINK=$NH_PID
+	nh_until 5 test -s "$D/sink.port"
+}
+
+@test "R-ST-02: port 25 is the default" {
+	ns_start
+	ns_sink 127.0.0.1:25
+	ns_static -o host=127.0.0.1
+	[[ $(cut -f 2,8 "$D/rows") == $'delivered\t25' ]]
+	ns_static -o host=::1 -o port=25 || true
+	row 1 r@x.test transient 451 4.4.1 'connect to ::1\[::1\]:25: Connection refused'
+}
+
+@test "R-ST-30: ipv4_only and address_family choose among a name's addresses" {
+	ns_start
+	printf '127.0.0.1 both.test\n::1 both.test\n::1 six.test\n' >hosts
+	ns mount --bind "$D/hosts" /etc/hosts
+	ns_sink '[::1]:2600'
+	run -75 ns_static -o host=both.test:2600 -o ipv4_only=yes
+	row 1 r@x.test transient 451 4.4.1 'connect to both.test\[127.0.0.1\]:2600: Connection refused'
+	run -75 ns_static -o host=both.test:2600 -o address_family=ipv4
+	row 1 r@x.test transient 451 4.4.1 'connect to both.test\[127.0.0.1\]:2600: Connection refused'
+	run -75 ns_static -o host=six.test:2600 -o ipv4_only=yes
+	row 1 r@x.test transient 451 4.4.4 'host six.test has no IPv4 address'
+	sink_end
+	counted connections 0
+
+	ns_sink '[::1]:2600'
+	ns_static -o host=both.test:2600
+	[[ $(cut -f 2,6,7 "$D/rows") == $'delivered\tboth.test\t::1' ]]
+	ns_static -o host=both.test:2600 -o address_family=ipv6
+	sink_end
+	counted connections 2
+}
+
+family()
+{
+	sink_start
+	give 75 host="127.0.0.1:$port" address_family=ipv6 -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.4.4 'host 127.0.0.1 has no IPv6 address'
+	give 75 host="[::1]:$port" ipv4_only=yes -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.4.4 'host ::1 has no IPv4 address'
+	sink_end
+	counted connections 0
+}
+
+@test "R-ST-30: an address of the family that is not wanted" {
+	both family
+}
+
+ehlo_names()
+{
+	smtp_sink_start
+	give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
+	dump X-Helo-Args client.test
+	rm "$D"/m.*
+	give 0 host="127.0.0.1:$port" 'ehlo_as=mail.{hostname}' -- s@x.test r@x.test
+	dump X-Helo-Args "mail.$(hostname -s)"
+	rm "$D"/m.*
+	give 0 host="127.0.0.1:$port" 'ehlo_as=[127.0.0.1]' -- s@x.test r@x.test
+	dump X-Helo-Args '\[127.0.0.1\]'
+	rm "$D"/m.*
+	# The name of this host, whose fully qualified one may have no dot.
+	try_all static host="127.0.0.1:$port" -- s@x.test r@x.test <"$D/M"
+	dump X-Helo-Args "$(hostname -f)"
+	[[ $(hostname -f) == *.* ]] ||
+		grep -qF "ehlo_as: $(hostname -f) has no dot" "$D"/log*
+}
+
+@test "R-ST-03: ehlo_as, its macros, its default" {
+	both ehlo_names
+}
+
+@test "R-ST-03: an unknown macro is refused at start" {
+	VIA=agent give 78 host=127.0.0.1:9 'ehlo_as={x}' -- s@x.test r@x.test
+	grep -q 'ehlo_as: .*macro' "$D/log.agent"
+	nh_conf <<<$'[relay a]\ntype = static\nhost = 127.0.0.1\nehlo_as = {x}'
+	run -78 nh check
+	[[ $output == *"$CONF:7"*ehlo_as* ]]
+}
+
+ehlo_override()
+{
+	smtp_sink_start
+	give 0 host="127.0.0.1:$port" --ehlo=other.test -- s@x.test r@x.test
+	dump X-Helo-Args other.test
+	give 75 host="127.0.0.1:$port" '--ehlo=a b' -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.3.5 'bad EHLO name override a b*'
+}
+
+@test "R-ST-03: --ehlo for one envelope" {
+	both ehlo_override
+}
+
+helo()
+{
+	smtp_sink_start -f EHLO "$@"
+	give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
+	dump X-Client-Proto SMTP
+	dump X-Helo-Args client.test
+}
+
+@test "R-ST-04: HELO where EHLO is refused" {
+	both helo
+	both helo -B '502 5.5.1 no'
+	both helo -B '554 5.5.1 no'
+}
+
+@test "R-ST-04: HELO in the same connection, with 4yz too, and then no PIPELINING" {
+	for reply in '500 what' '421-' '451 not now' '550 5.7.1 go away'; do
+		[[ $reply != 421- ]] || continue
+		rm -f fake
+		fake_start 'S:220 x' L 'A:EHLO client.test' \
+			"W:${reply% *}-PIPELINING\\r\\n$reply\\r\\n" \
+			L 'A:HELO client.test' 'W:250-x\r\n250 PIPELINING\r\n' \
+			L 'A:MAIL FROM:<s@x.test>' E 'S:250 m' \
+			L 'A:RCPT*' E 'S:250 r' L 'A:DATA' E 'S:354 go' D \
+			'S:250 ok' "${BYE[@]}"
+		VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
+		fake_well
+		heard 1 '^--- connection'
+	done
+}
+
+@test "R-ST-04: HELO refused as well is the answer" {
+	fake_start 'S:220 x' L 'S:502 5.5.1 no EHLO' L 'S:550 5.7.1 no HELO' \
+		"${BYE[@]}"
+	VIA=agent give 69 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test permanent 550 5.7.1 'no HELO'
+	fake_well
+}
+
+# ---- order of commands, PIPELINING ----
+
+order()
+{
+	fake_start E 'S:220 x' L E 'S:250 x' "${TAKE[@]}" "${BYE[@]}"
+	give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
+	fake_well
+	{
+		echo '--- connection 1'
+		printf '%s\r\n' 'EHLO client.test' 'MAIL FROM:<s@x.test>' \
+			'RCPT TO:<r@x.test>' DATA
+		cat "$D/M"
+		printf '.\r\nQUIT\r\n'
+	} >want
+	cmp want "$D/fake"
+}
+
+@test "R-ST-05: the greeting is awaited; EHLO, MAIL, RCPT, DATA, message, QUIT" {
+	both order
+}
+
+@test "R-ST-05: RSET only after a failure" {
+	fake_start "${HELLO[@]}" "${TAKE[@]}" L 'A:MAIL*' 'S:250 m' L \
+		'S:550 5.1.1 no' L 'A:RSET' 'S:250 r' "${TAKE[@]}" L \
+		'A:MAIL*' 'S:250 m' L 'A:RCPT*' 'S:250 r' L 'A:DATA' \
+		'S:354 go' D 'S:451 4.3.0 later' L 'A:RSET' 'S:250 r' \
+		"${TAKE[@]}" "${BYE[@]}"
+	VIA=agent give 75 host="127.0.0.1:$port" --count=5 -- s@x.test r@x.test
+	fake_well
+	[[ $(cut -f 3 "$D/rows" | xargs) == '250 550 250 451 250' ]]
+}
+
+greeting()
+{
+	fake_start "S:$1" "${BYE[@]}"
+	give "$2" host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test "${@:3}"
+	[[ $(cut -f 9 "$D/rows") == greeting ]]
+	fake_well
+	heard 0 EHLO
+}
+
+@test "R-ST-06: greeting refused; no EHLO, but QUIT" {
+	both greeting '450 4.3.2 busy' 75 transient 450 4.3.2 busy
+	both greeting '500 5.3.0 never' 69 permanent 500 5.3.0 never
+	both greeting '554 no mail here' 69 permanent 554 5.0.0 'no mail here'
+}
+
+greeting_sink()
+{
+	smtp_sink_start -r CONNECT
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 450 4.3.0
+	smtp_sink_start -f CONNECT
+	give 69 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test permanent 500 5.3.0
+}
+
+@test "R-ST-06: greeting of smtp-sink refused" {
+	both greeting_sink
+}
+
+mail_refused()
+{
+	smtp_sink_start -f MAIL
+	give 69 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	rows 2
+	row 1 a@x.test permanent 500 5.3.0
+	row 2 b@x.test permanent 500 5.3.0
+	smtp_sink_start -r MAIL
+	give 75 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	row 1 a@x.test transient 450 4.3.0
+	row 2 b@x.test transient 450 4.3.0
+	[[ $(cut -f 9 "$D/rows" | uniq) == 'MAIL FROM' ]]
+}
+
+@test "R-ST-07: MAIL refused" {
+	both mail_refused
+}
+
+# With PIPELINING and without, the same answers.
+some_rcpts()
+{
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:550 5.1.1 who' \
+		L 'S:450 4.2.1 full' L 'S:354 go' D 'S:250 2.6.0 in' \
+		"${BYE[@]}" + "${PIPED[@]}" G:5 \
+		'W:250 m\r\n250 r\r\n550 5.1.1 who\r\n450 4.2.1 full\r\n354 go\r\n' \
+		D 'S:250 2.6.0 in' "${BYE[@]}"
+	for _ in 1 2; do
+		give 75 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test \
+			c@x.test
+		rows 3
+		row 1 a@x.test delivered 250 2.6.0 in
+		row 2 b@x.test permanent 550 5.1.1 who
+		row 3 c@x.test transient 450 4.2.1 full
+	done
+	fake_well
+}
+
+@test "R-ST-08: some recipients refused" {
+	both some_rcpts
+}
+
+@test "R-ST-08: 251 and 252 are success" {
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:251 2.1.5 forwarded' \
+		L 'S:252 2.1.5 perhaps' L 'S:354 go' D 'S:250 ok' "${BYE[@]}"
+	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	fake_well
+}
+
+all_rcpts()
+{
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:450 4.2.1 full' \
+		L 'S:550 5.1.1 who' L 'A:RSET' 'S:250 r' "${BYE[@]}"
+	give 75 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	row 1 a@x.test transient 450 4.2.1 full
+	row 2 b@x.test permanent 550 5.1.1 who
+	fake_well
+	heard 0 DATA
+}
+
+@test "R-ST-09: all recipients refused, each with its own reply, and no DATA" {
+	both all_rcpts
+}
+
+data_refused()
+{
+	smtp_sink_start -f DATA
+	give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 500 5.3.0
+	[[ $(cut -f 9 "$D/rows") == DATA ]]
+	smtp_sink_start -f .
+	give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 500 5.3.0
+	[[ $(cut -f 9 "$D/rows") == 'end of data' ]]
+	smtp_sink_start -r .
+	give 75 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test transient 450 4.3.0
+	[[ $(cut -f 9 "$D/rows") == 'end of data' ]]
+	smtp_sink_start -A 0
+	give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 550 5.3.0
+}
+
+@test "R-ST-10: DATA or the message refused" {
+	both data_refused
+}
+
+@test "R-ST-10: 451 at the dot, then the next message over the same connection" {
+	fake_start "${PIPED[@]}" G:3 'W:250 m\r\n250 r\r\n354 go\r\n' D \
+		'S:451 4.7.1 greylisted' L 'A:RSET' L 'A:MAIL*' G:2 \
+		'W:250 reset\r\n250 m\r\n250 r\r\n354 go\r\n' D 'S:250 ok' \
+		"${BYE[@]}"
+	VIA=agent give 75 host="127.0.0.1:$port" --count=2 -- s@x.test a@x.test
+	row 1 a@x.test transient 451 4.7.1 greylisted
+	row 2 a@x.test delivered 250 2.0.0 ok
+	fake_well
+}
+
+later_reply()
+{
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:450 4.2.1 full' L 'S:250 r' \
+		L 'S:354 go' D 'S:554 5.6.0 bad content' L 'A:RSET' 'S:250 r' \
+		"${BYE[@]}"
+	give 75 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	row 1 a@x.test transient 450 4.2.1 full
+	row 2 b@x.test permanent 554 5.6.0 'bad content'
+	fake_well
+}
+
+@test "R-ST-11: the last reply is only for who was accepted" {
+	both later_reply
+}
+
+data_250()
+{
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:250 Ok' C
+	give 75 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test transient 451 4.5.0 \
+		'unexpected reply from 127.0.0.1\[127.0.0.1\]:* while sending DATA: 250 Ok*'
+	fake_well
+	heard 0 'Message-Id|^\.$'
+}
+
+@test "R-ST-12: DATA answered 250" {
+	both data_250
+}
+
+pipelined()
+{
+	fake_start "${PIPED[@]}" G:4 'A:DATA' \
+		'W:250 m\r\n250 r\r\n250 r\r\n354 go\r\n' D 'S:250 ok' "${BYE[@]}"
+	give 0 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	fake_well
+	smtp_sink_start -p
+	give 0 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	rm "$D/fake"
+	fake_start 'S:220 x' L E 'W:250-x\r\n250 8BITMIME\r\n' L E 'S:250 m' \
+		L E 'S:250 r' L E 'S:250 r' L E 'S:354 go' D E 'S:250 ok' "${BYE[@]}"
+	give 0 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	fake_well
+}
+
+@test "R-ST-13: PIPELINING where it is offered, no early line where not" {
+	both pipelined
+}
+
+@test "R-ST-13: replies to a group in single octets, or all in one packet" {
+	bytes '250 m'
+	local all=("${steps[@]}")
+	bytes '250 r'
+	all+=("${steps[@]}")
+	bytes '354-go'
+	all+=("${steps[@]}")
+	bytes '354 on'
+	all+=("${steps[@]}")
+	bytes '250 2.6.0 ok'
+	fake_start "${PIPED[@]}" G:3 "${all[@]}" D "${steps[@]}" "${BYE[@]}"
+	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test delivered 250 2.6.0 ok
+	fake_well
+}
+
+@test "R-ST-13: pipelined, all recipients refused, yet 354: an empty message to nobody" {
+	fake_start "${PIPED[@]}" G:3 'W:250 m\r\n550 5.1.1 who\r\n354 go\r\n' \
+		L 'A:.' 'S:554 no recipients' L 'A:RSET' 'S:250 r' "${BYE[@]}"
+	VIA=agent give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 550 5.1.1 who
+	fake_well
+	heard 0 Message-Id
+}
+
+@test "R-ST-13: pipelined, all recipients refused, then DATA" {
+	fake_start "${PIPED[@]}" G:3 \
+		'W:250 m\r\n550 5.1.1 who\r\n503 no recipients\r\n' \
+		L 'A:RSET' 'S:250 r' "${BYE[@]}"
+	VIA=agent give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 550 5.1.1 who
+	fake_well
+}
+
+@test "R-ST-13: pipelined, MAIL refused, yet 354: nothing is sent, the connection dropped" {
+	fake_start "${PIPED[@]}" G:3 'W:550 5.7.1 no\r\n250 r\r\n354 go\r\n' C
+	VIA=agent give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 550 5.7.1 no
+	fake_well
+	heard 0 'Message-Id|^\.$'
+}
+
+@test "R-ST-13: pipelined, MAIL refused, the rest 503" {
+	fake_start "${PIPED[@]}" G:4 \
+		'W:450 4.7.1 no\r\n503 mail\r\n503 mail\r\n503 mail\r\n' \
+		L 'A:RSET' 'S:250 r' "${BYE[@]}"
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test a@x.test b@x.test
+	row 1 a@x.test transient 450 4.7.1 no
+	row 2 b@x.test transient 450 4.7.1 no
+	fake_well
+}
+
+@test "R-ST-14: 5,000 recipients, small buffers, a slow reader" {
+	local pad
+	pad=$(printf 'p%.0s' {1..60})
+	fake_start --each --rcvbuf=4096 --sndbuf=4096 "${PIPED[@]}" L 'S:250 m' \
+		Z:0.5 "M:1000:250 2.1.5 $pad $pad $pad" L 'A:DATA' 'S:354 go' \
+		D 'S:250 ok' "${BYE[@]}"
+	# shellcheck disable=SC2046
+	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test \
+		$(seq -f "$pad%g@x.test" 5000)
+	rows 5000
+	[[ $(cut -f 2 "$D/rows" | uniq) == delivered ]]
+	[[ $(cut -f 1 "$D/rows" | sort -u | wc -l) -eq 5000 ]]
+}
+
+refused_port()
+{
+	port=$(nh_free_port)
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.4.1 \
+		"connect to 127.0.0.1\\[127.0.0.1\\]:$port: Connection refused"
+	[[ $took -lt 2000 ]]
+}
+
+@test "R-ST-16: connection refused" {
+	both refused_port
+}
+
+# ---- several hosts ----
+
+@test "hosts: the first that answers gets the message, the next is not asked" {
+	sink_start -a "$D/commands"
+	local a=$port
+	both give 0 "host=127.0.0.1:$(nh_free_port), 127.0.0.1:$a, 127.0.0.1:1" -- \
+		s@x.test r@x.test
+	[[ $(cut -f 8 "$D/rows") == "$a" ]]
+}
+
+# next_host STEP...: the first host does that, the second delivers.
+next_host()
+{
+	fake_start "$@"
+	local first=$port
+	sink_start
+	give 0 host="127.0.0.1:$first, 127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test delivered 250 2.0.0
+	[[ $(cut -f 8 "$D/rows") == "$port" ]]
+	sink_end
+	counted unique 1
+}
+
+@test "hosts: greeting 554, 521, 450 or 421, or none: the next one" {
+	both next_host 'S:554 no mail here' "${BYE[@]}"
+	both next_host 'S:521 no mail here' "${BYE[@]}"
+	both next_host 'S:450 4.3.2 busy' "${BYE[@]}"
+	both next_host 'S:421 4.3.2 busy' X
+	both next_host X
+	both next_host R
+	both next_host 'S:hello' C
+}
+
+@test "hosts: 421 or the end at EHLO or MAIL, HELO refused: the next one" {
+	both next_host 'S:220 x' L 'S:421 4.3.2 busy' X
+	both next_host 'S:220 x' L X
+	both next_host 'S:220 x' L 'S:502 no' L 'S:550 no' "${BYE[@]}"
+	both next_host "${HELLO[@]}" L 'S:421 4.7.0 too many messages' X
+	both next_host "${HELLO[@]}" L X
+	both next_host "${PIPED[@]}" G:3 'S:421 4.7.0 too many messages' X
+	both next_host "${HELLO[@]}" L 'S:250 m' L 'S:421 4.7.0 not you' X
+}
+
+# same_host STATUS CLASS CODE STEP...: the answer stands, no other is asked.
+same_host()
+{
+	fake_start "${@:4}"
+	local first=$port
+	sink_start
+	give "$1" host="127.0.0.1:$first, 127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test "$2" "$3" '*' || [[ $(cut -f 2,3 "$D/rows") == "$2"$'\t'"$3" ]]
+	[[ $(cut -f 8 "$D/rows") == "$first" ]]
+	sink_end
+	counted connections 0
+}
+
+@test "hosts: a word on the message or a recipient is the answer" {
+	both same_host 69 permanent 550 "${HELLO[@]}" L 'S:550 5.7.1 no' L 'S:250 r' "${BYE[@]}"
+	both same_host 75 transient 451 "${HELLO[@]}" L 'S:451 4.7.1 no' L 'S:250 r' "${BYE[@]}"
+	both same_host 69 permanent 550 "${HELLO[@]}" L 'S:250 m' L 'S:550 5.1.1 no' L 'S:250 r' "${BYE[@]}"
+	both same_host 69 permanent 554 "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:554 no' L 'S:250 r' "${BYE[@]}"
+	both same_host 69 permanent 554 "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' D 'S:554 no' L 'S:250 r' "${BYE[@]}"
+}
+
+# both_fail GREETING GREETING CLASS CODE ENHANCED TEXT: what two hosts say,
+# where "-" is nobody; PORT in TEXT is that of the last one.
+both_fail()
+{
+	local hosts=() greeting
+
+	for greeting in "$1" "$2"; do
+		if [[ $greeting == - ]]; then
+			port=$(nh_free_port)
+		else
+			fake_start "S:$greeting" L C
+		fi
+		hosts+=("127.0.0.1:$port")
+	done
+	VIA=agent try_all static ehlo_as=client.test \
+		host="${hosts[0]}, ${hosts[1]}" command_timeout=5 -- \
+		s@x.test r@x.test <"$D/M" >"$D/rows" || true
+	row 1 r@x.test "${@:3:3}" "${6/PORT/$port} (2 hosts or addresses tried)"
+}
+
+@test "hosts: none takes it: a transient failure, the furthest, of equals the last is told" {
+	both_fail - - transient 451 4.4.1 'connect to 127.0.0.1\[127.0.0.1\]:PORT: Connection refused'
+	both_fail '450 4.3.2 a' - transient 450 4.3.2 a
+	both_fail - '450 4.3.2 b' transient 450 4.3.2 b
+	both_fail '450 4.3.2 a' '451 4.3.2 b' transient 451 4.3.2 b
+	both_fail '554 5.3.2 a' '450 4.3.2 b' transient 450 4.3.2 b
+	both_fail '450 4.3.2 a' '554 5.3.2 b' transient 450 4.3.2 a
+	both_fail '554 5.3.2 a' '521 5.3.2 b' permanent 521 5.3.2 b
+	both_fail '554 5.3.2 a' - transient 451 4.4.1 'connect to *'
+}
+
+nexthop_override()
+{
+	sink_start
+	give 0 host=127.0.0.1:1 --nexthop="127.0.0.1:$(nh_free_port),127.0.0.1:$port" \
+		-- s@x.test r@x.test
+	[[ $(cut -f 8 "$D/rows") == "$port" ]]
+	give 0 host=127.0.0.1:1 port="$port" --nexthop=127.0.0.1 -- s@x.test r@x.test
+	give 75 host="127.0.0.1:$port" --nexthop='a b:0' -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.3.5 'bad next hop a b:0: *'
+	sink_end
+	counted unique 2
+}
+
+@test "hosts: --nexthop for one envelope, with several hosts" {
+	both nexthop_override
+}
+
+unix_socket()
+{
+	sink_start -l "unix:$D/u.sock"
+	give 0 "host=unix:$D/u.sock" -- s@x.test r@x.test
+	row 1 r@x.test delivered 250 2.0.0
+	[[ $(cut -f 6 "$D/rows") == "$D/u.sock" ]]
+	sink_end
+	counted unique 1
+	rm -f "$D/u.sock"
+	give 75 "host=unix:$D/u.sock" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.4.1 "connect to $D/u.sock: No such file or directory"
+}
+
+@test "hosts: a UNIX socket" {
+	both unix_socket
+}
+
+# ---- replies that are odd, wrong, or not asked for ----
+
+# malformed STEP...: with that for RCPT's reply the answer is 4.5.0, and the
+# connection is closed at once.
+malformed()
+{
+	rm -f "$D/fake"
+	fake_start "${HELLO[@]}" L 'S:250 m' L "$@" C
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 '* reply from 127.0.0.1\[127.0.0.1\]:* while sending RCPT TO: *'
+	[[ $took -lt 2000 ]]
+	fake_well
+	heard 1 '^--- connection'
+	heard 0 'DATA|QUIT'
+}
+
+@test "R-ST-26: replies that are none" {
+	local long
+	long=$(printf 'x%.0s' {1..2045})
+	malformed 'S:garbage'
+	malformed 'W:250-a\r\n550 b\r\n'
+	malformed 'S:999 x'
+	malformed 'S:099 x'
+	malformed 'S:150 x'
+	malformed 'S:600 x'
+	malformed 'S:560 x'
+	malformed 'S:250x'
+	malformed 'S:25 x'
+	malformed 'S:'
+	malformed 'S:354 go'
+	malformed "S:250 $long"
+	malformed N:100:250-a 'S:250 a'
+	malformed "W:250-a\\r\\ngarbage\\r\\n"
+	malformed 'W:\0\0\0\0\r\n'
+}
+
+garbage()
+{
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:garbage' C
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 'malformed reply from 127.0.0.1\[127.0.0.1\]:* while sending RCPT TO: garbage*'
+	fake_well
+}
+
+@test "R-ST-26: garbage, told with its bytes escaped" {
+	both garbage
+	fake_start "${HELLO[@]}" L 'W:\x01\x1b[2J\r\n' C
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	[[ $(<"$D/rows") != *$'\e'* ]]
+	row 1 r@x.test transient 451 4.5.0 '*x1b*'
+}
+
+@test "R-ST-26: a line of 100 kB without end, or of 100 MB: memory is bounded" {
+	malformed "N:1:$(printf 'x%.0s' {1..100000})"
+	local line
+	line=$(printf 'x%.0s' {1..65536})
+	rm fake
+	fake_start 'S:220 x' L "W:$line" "W:$line" "W:$line" "W:$line" C
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 'malformed reply * while sending EHLO: xxx*'
+	[[ $(wc -c <"$D/rows") -lt 1000 ]]
+}
+
+@test "R-ST-26: 120, 354 or garbage for a greeting, 354 to EHLO or MAIL" {
+	local start
+	for start in 'S:120 wait' 'S:354 x' 'S:hello'; do
+		fake_start "$start" C
+		VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+		row 1 r@x.test transient 451 4.5.0 '* while receiving the greeting: *'
+		fake_well
+	done
+	fake_start 'S:220 x' L 'S:354 x' C
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 'unexpected reply from * while sending EHLO: 354 x*'
+	fake_start "${HELLO[@]}" L 'S:354 x' C
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 'unexpected reply from * while sending MAIL FROM: 354 x*'
+}
+
+dot_garbage()
+{
+	local what=$1
+	fake_start --each "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' D \
+		"$what" C
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 '*end of data*; message may have been delivered'
+	heard 1 '^--- connection'
+}
+
+@test "R-ST-26: garbage, 354 or 150 to the dot: may have been delivered, no second try" {
+	both dot_garbage 'S:garbage'
+	both dot_garbage 'S:354 more'
+	both dot_garbage 'S:150 wait'
+}
+
+odd()
+{
+	fake_start 'W:220\n' L 'N:99:250-X-A' 'S:250' L 'W:250\n' L \
+		'W:250-a\n250-b\r\n250 \xe9\xff\n' L 'W:354-go\r\n354\r\n' D \
+		"N:19:250-2.6.0 \\xc3\\xa9" 'W:250 2.6.0 \xe9 end\n' "${BYE[@]}"
+	give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test delivered 250 2.6.0 '* end'
+	fake_well
+}
+
+@test "R-ST-27: odd but legal: codes alone, LF, 8-bit text, 100 lines" {
+	both odd
+}
+
+@test "R-ST-27: a line of 2,048 octets; replies in single octets from the greeting on" {
+	local all=() text
+	fake_start "${HELLO[@]}" L 'S:250 m' L \
+		"S:250 $(printf 'x%.0s' {1..2044})" L 'S:354 go' D 'S:250 ok' \
+		"${BYE[@]}"
+	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
+	fake_well
+	for text in '220-hello' '220 x'; do
+		bytes "$text"
+		all+=("${steps[@]}")
+	done
+	bytes '250-x'
+	all+=(L "${steps[@]}")
+	bytes '250 SIZE 1000'
+	all+=("${steps[@]}")
+	for text in '250 m' '250 r' '354 go'; do
+		bytes "$text"
+		all+=(L "${steps[@]}")
+	done
+	bytes '250 2.6.0 done'
+	fake_start "${all[@]}" D "${steps[@]}" "${BYE[@]}"
+	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test delivered 250 2.6.0 'done'
+	fake_well
+	heard 1 'SIZE=5'
+}
+
+twice_answered()
+{
+	fake_start --each 'S:220 x' L "$@"
+	give 75 host="127.0.0.1:$port" command_timeout=3 -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0
+	[[ $(grep -c '^--- connection' "$D/fake") -le 2 ]]
+	heard 0 Message-Id
+}
+
+@test "R-ST-28: EHLO answered twice, on every connection" {
+	both twice_answered 'W:250 x\r\n250 x\r\n' C
+	# The second one is taken for MAIL's, and so on: out of step.
+	both twice_answered 'S:250 x' Z:0.05 'S:250 x' M:9:'250 ok' C
+}
+
+@test "R-ST-28: two replies to MAIL, in one packet or later" {
+	fake_start "${HELLO[@]}" L 'W:250 a\r\n250 b\r\n' C
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 'unexpected data from *'
+	fake_well
+	heard 0 RCPT
+}
+
+# ---- the other side goes away ----
+
+# lost TEXT STEP...: one connection, transient, and that text.
+lost()
+{
+	rm -f "$D/fake"
+	fake_start --each "${@:2}"
+	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 421 4.4.2 "lost connection with 127.0.0.1\\[127.0.0.1\\]:$port $1"
+	heard 1 '^--- connection'
+}
+
+@test "R-ST-25: the server goes away; only after the dot the message may have been delivered" {
+	lost 'while receiving the greeting' X
+	lost 'while sending EHLO' 'S:220 x' L X
+	lost 'while sending MAIL FROM' "${HELLO[@]}" L X
+	lost 'while sending RCPT TO' "${HELLO[@]}" L 'S:250 m' L X
+	lost 'while sending DATA' "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L X
+	lost 'after end of data; message may have been delivered' \
+		"${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' D X
+	lost 'after end of data; message may have been delivered*' \
+		"${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' D R
+	lost 'while sending RCPT TO: Connection reset by peer' \
+		"${HELLO[@]}" L 'S:250 m' L R
+}
+
+@test "R-ST-25: the server goes away in the body" {
+	head -c 20000000 /dev/zero | tr '\0' 'x' | fold -w 70 >BIG
+	MSG=BIG lost 'while sending message body*' "${HELLO[@]}" L 'S:250 m' L \
+		'S:250 r' L 'S:354 go' B:100000 X
+	[[ $(<"$D/rows") != *'may have'* ]]
+	MSG=BIG lost 'while sending message body*' "${HELLO[@]}" L 'S:250 m' L \
+		'S:250 r' L 'S:354 go' B:100000 R
+}
+
+told()
+{
+	smtp_sink_start -Q MAIL
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 421 4.3.0
+	smtp_sink_start -q RCPT
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 421 4.4.2 'lost connection with * while sending RCPT TO'
+	fake_start --each "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' D \
+		'S:421 4.3.2 going down' X
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 421 4.3.2 'going down'
+	heard 1 '^--- connection'
+}
+
+@test "R-ST-25: 421 or a drop on a fresh connection" {
+	both told
+}
+
+dropped_after_dot()
+{
+	smtp_sink_start -q .
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 421 4.4.2 'lost connection with * after end of data; message may have been delivered'
+	fake_start --each "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' D X
+	give 75 host="127.0.0.1:$port, 127.0.0.1:1" -- s@x.test r@x.test
+	row 1 r@x.test transient 421 4.4.2 'lost connection with * after end of data; message may have been delivered'
+	heard 1 '^--- connection'
+}
+
+@test "R-ST-25: a drop after the dot: no second try" {
+	both dropped_after_dot
+}
+
+early_552()
+{
+	fake_start --each "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' \
+		B:70000 'S:552 5.3.4 too big' "$@"
+	MSG=BIG give 69 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test permanent 552 5.3.4 'too big'
+	heard 1 '^--- connection'
+}
+
+@test "R-ST-10: refused in the middle of the body" {
+	head -c 20000000 /dev/zero | tr '\0' 'x' | fold -w 70 >BIG
+	both early_552 D
+	both early_552 C
+}
+
+# ---- source addresses ----
+
+sources()
+{
+	smtp_sink_start
+	give 0 host="127.0.0.1:$port" source_addresses=127.0.0.11,127.0.0.12 \
+		--count=20 -- s@x.test r@x.test
+	[[ $(sed -n 's/^X-Client-Addr: //p' "$D"/m.* | sort | uniq -c | xargs) == \
+		'10 127.0.0.11 10 127.0.0.12' ]]
+}
+
+@test "R-ST-29: source addresses take turns" {
+	both sources
+}
+
+@test "R-ST-29: by random, both occur and no other" {
+	smtp_sink_start
+	VIA=agent give 0 host="127.0.0.1:$port" source_policy=random \
+		source_addresses=127.0.0.11,127.0.0.12 --count=40 -- s@x.test r@x.test
+	[[ $(sed -n 's/^X-Client-Addr: //p' m.* | sort -u | xargs) == \
+		'127.0.0.11 127.0.0.12' ]]
+}
+
+# stable POLICY, and a function that gives sender and recipient for a domain.
+stable()
+{
+	local i addrs=() domain=(a.test A.TEST b.test c.test d.test e.test f.test
+	    g.test h.test i.test)
+
+	rm -f m.*
+	for i in {0..9}; do
+		VIA=agent give 0 host="127.0.0.1:$port" source_policy="$1" \
+			source_addresses=127.0.0.11,127.0.0.12,127.0.0.13 \
+			--count=3 -- $("$2" "${domain[i]}")
+		addrs[i]=$(sed -n 's/^X-Client-Addr: //p' m.* | sort | uniq -c |
+			xargs)
+		[[ ${addrs[i]} == '3 127.0.0.1'[123] ]]
+		rm m.*
+	done
+	[[ ${addrs[0]} == "${addrs[1]}" ]]
+	[[ $(printf '%s\n' "${addrs[@]}" | sort -u | wc -l) -gt 1 ]]
+}
+
+@test "R-ST-29: by the sender's or the recipient's domain: always the same" {
+	smtp_sink_start
+	of_sender() { echo "s@$1 r@x.test"; }
+	of_recipient() { echo "s@x.test r@$1"; }
+	stable sender-domain of_sender
+	stable recipient-domain of_recipient
+}
+
+source_override()
+{
+	smtp_sink_start
+	give 0 host="127.0.0.1:$port" source_addresses=127.0.0.11 \
+		--source=127.0.0.44 -- s@x.test r@x.test
+	dump X-Client-Addr 127.0.0.44
+	give 75 host="127.0.0.1:$port" --source=::1 -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.4.1 'no source address of the family of 127.0.0.1'
+	give 75 host="127.0.0.1:$port" --source=192.0.2.1 -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.3.0 'cannot bind source address 192.0.2.1: *'
+	give 75 host="127.0.0.1:$port" --source=nowhere -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.3.5 'bad source address override nowhere: *'
+	[[ $(find "$D" -name 'm.*' | wc -l) -eq 1 ]]
+}
+
+@test "R-ST-29: --source for one envelope" {
+	both source_override
+}
+
+@test "R-ST-29: an IPv6 source address leaves IPv4 alone" {
+	smtp_sink_start
+	both give 0 host="127.0.0.1:$port" source_addresses=::1 -- s@x.test r@x.test
+}
+
+# ---- Postfix ----
+
+@test "R-ST-31: Postfix takes three recipients at once, five are delivered" {
+	postfix_start
+	both give 0 host=127.0.0.1 port="$port" -- s@example.com a@example.com
+	row 1 a@example.com delivered 250 2.0.0 'Ok: queued as *'
+	for VIA in agent master; do
+		: >"$D/log.postfix"
+		give 0 host=127.0.0.1 port="$port" -- s@example.com \
+			{a,b,c,d,e}@example.com
+		rows 5
+		[[ $(cut -f 2,3,4 "$D/rows" | uniq) == $'delivered\t250\t2.0.0' ]]
+		# Two messages, one connection.
+		[[ $(cut -f 5 "$D/rows" | sort -u | wc -l) -eq 2 ]]
+		nh_until 5 grep -q 'disconnect from' log.postfix
+		grep -qE 'disconnect from .* ehlo=1 mail=2 rcpt=(5/)?7 b?data?=2 quit=1' log.postfix
+		[[ $(grep -cE 'postfix/discard.*status=sent' log.postfix) -eq 5 ]]
+	done
+	# A message larger than it takes.
+	head -c 30000 /dev/zero | tr '\0' 'x' | fold -w 70 >BIG
+	MSG=BIG both give 69 host=127.0.0.1 port="$port" -- s@example.com a@example.com
+	row 1 a@example.com permanent 552 5.3.4 'message size 30*'
+}
+
+# ---- memory ----
+
+@test "R-PM-07: 50 MB, small memory" {
+	sink_start -s 0
+	head -c 50000000 /dev/zero | tr '\0' 'x' | fold -w 99 >BIG
+	python3 - >peak <<-END
+	import resource, subprocess
+	subprocess.run(["$NH_BUILD/libexec/nexthop/smtp-static",
+	    "-ohost=127.0.0.1:$port", "-oehlo_as=client.test", "--from=s@x.test",
+	    "r@x.test"], stdin=open("BIG"), check=True,
+	    stderr=open("log.agent", "w"))
+	print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+	END
+	is_instrumented || [[ $(tail -n 1 peak) -lt 32768 ]]
+
+	nh_conf <<<"[relay r]
+	type = static
+	host = 127.0.0.1:$port
+	ehlo_as = client.test"
+	nh_start
+	nh submit --relay=r --from=s@x.test r@x.test <BIG
+	for pid in "$(nh_agent r)" "$MASTER"; do
+		kb=$(sed -n 's/^VmHWM:\s*\([0-9]*\).*/\1/p' "/proc/$pid/status")
+		is_instrumented || [[ $kb -lt 32768 ]]
+	done
+	sink_end
+	counted unique 1
+	counted messages 2
+	[[ $(grep -oE '"body_bytes":[0-9]+' sink.json) == "\"body_bytes\":"* ]]
+}
