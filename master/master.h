@@ -44,7 +44,8 @@ struct submitter;
 
 #define SUBMIT_WINDOW		4096	/* open deliveries of a submitter */
 #define SUBMIT_RCPTS_MAX	100000	/* open recipients of a submitter */
-#define SUBMIT_OUT_MAX		(64 * 1024 * 1024)
+/* Holds SUBMIT_RCPTS_MAX answers with texts of REPLY_TEXT_MAX. */
+#define SUBMIT_OUT_MAX		(256 * 1024 * 1024)
 #define SUBMIT_OUT_SLOW		(256 * 1024)	/* no more reading beyond */
 #define CHILD_OUT_MAX		(4 * 1024 * 1024)
 #define CHILD_OUT_SLOW		(1024 * 1024)	/* counts as full beyond */

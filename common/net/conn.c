@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -218,6 +219,30 @@ conn_want_room(struct conn *c)
 {
 	if (!c->is_over)
 		wait_write(c, true);
+}
+
+bool
+conn_has_room(const struct conn *c)
+{
+	return !c->is_waiting && buf_is_empty(&c->out);
+}
+
+int64_t
+conn_sendfile(struct conn *c, int fd, uint64_t offset, size_t n)
+{
+	off_t at = (off_t)offset;
+	ssize_t did;
+
+	do
+		did = sendfile(c->fd, fd, &at, n);
+	while (did == -1 && errno == EINTR);
+	if (did >= 0)
+		return did;
+	if (errno == EPIPE || errno == ECONNRESET)
+		errno = EAGAIN;		/* the reading side tells */
+	if (errno == EAGAIN)
+		wait_write(c, true);
+	return -1;
 }
 
 size_t

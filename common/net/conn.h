@@ -45,6 +45,16 @@ void		 conn_abort(struct conn *);
 void		 conn_write(struct conn *, const char *, size_t);
 /* Call drained() when the socket takes more, though nothing is kept. */
 void		 conn_want_room(struct conn *);
+/* Nothing is kept, and the socket is not known to be full. */
+bool		 conn_has_room(const struct conn *);
+/*
+ * Bytes of a file straight to the socket, as many as it takes; only with room.
+ * How many; 0 where the file ends before; -1 with errno: EAGAIN (drained()
+ * tells when to go on; also where the connection is broken, which closed()
+ * tells), else the file cannot be sent this way.
+ */
+int64_t		 conn_sendfile(struct conn *, int fd, uint64_t offset,
+		    size_t n);
 size_t		 conn_pending(const struct conn *);	/* kept, not sent */
 /* The local address, as text. */
 int		 conn_local(const struct conn *, struct addr *);

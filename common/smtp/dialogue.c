@@ -14,6 +14,7 @@
 
 #define PIECE_BYTES	(64 * 1024)
 #define EARLY_BYTES	(32 * 1024)
+#define RAW_BYTES	(1024 * 1024)
 
 static bool
 has(const struct smtp_session *s, enum smtp_ext ext)
@@ -174,8 +175,15 @@ prepare(struct smtp_session *s)
 	}
 	tx->is_chunked = has(s, EXT_CHUNKING) && s->conf->chunking;
 	tx->is_early = tx->is_chunked && has(s, EXT_PIPELINING) &&
-	    !s->is_lmtp && !tx->is_rested &&
+	    !s->is_lmtp && !tx->is_rested && tx->source.mem != NULL &&
 	    tx->job->facts.wire_len <= EARLY_BYTES;
+	/*
+	 * Without a length before it, a file that can still change might be
+	 * given an end of data of its own after the look at it.
+	 */
+	tx->is_raw = tx->job->facts.is_clean && tx->source.mem == NULL &&
+	    (tx->is_chunked || (!tx->job->facts.has_dot_line &&
+	    false));
 	crlf_init(&tx->crlf, !tx->is_chunked);
 	if (tx->is_early)
 		tx_announce_end(s, tx);
@@ -375,6 +383,34 @@ body_failed(struct smtp_session *s, int error)
 	session_fail(s, &r, FAIL_LOCAL);
 }
 
+/* Nothing to change: the kernel moves the bytes. */
+static void
+body_send_raw(struct smtp_session *s)
+{
+	struct smtp_tx *tx = s->tx;
+	uint64_t left = body_left(&tx->reader);
+	int64_t n;
+
+	session_flush(s);
+	if (!conn_has_room(s->conn))
+		return;
+	if (tx->end == UNSAID)		/* the rest waits for the asker */
+		left -= PIECE_BYTES;
+	n = conn_sendfile(s->conn, tx->source.fd,
+	    tx->source.offset + tx->reader.at,
+	    left > RAW_BYTES ? RAW_BYTES : (size_t)left);
+	if (n == 0)
+		body_failed(s, EIO);
+	else if (n > 0) {
+		tx->reader.at += (uint64_t)n;
+		if (n == RAW_BYTES)
+			conn_want_room(s->conn);	/* others first */
+	} else if (errno != EAGAIN)
+		tx->is_raw = false;	/* a file system that cannot */
+	if (!s->is_over && body_left(&tx->reader) == 0)
+		tx->body = TAKEN;
+}
+
 /* A piece.  The last one, which end-of-data follows, waits until the asker
  * knows that the outcome will be in doubt. */
 static void
@@ -388,6 +424,10 @@ body_send(struct smtp_session *s)
 
 	if (body_left(&tx->reader) <= PIECE_BYTES && tx->end == UNSAID) {
 		tx_announce_end(s, tx);
+		return;
+	}
+	if (tx->is_raw) {
+		body_send_raw(s);
 		return;
 	}
 	n = body_read(&tx->reader, scratch, sizeof(scratch), &data);

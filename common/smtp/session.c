@@ -203,6 +203,14 @@ may_say(const struct smtp_session *s)
 	return !smtp_steps[s->awaited[last].verb].is_last;
 }
 
+void
+session_flush(struct smtp_session *s)
+{
+	if (!s->is_over && !buf_is_empty(&out))
+		conn_write(s->conn, buf_data(&out), buf_len(&out));
+	buf_consume(&out, buf_len(&out));
+}
+
 /* Say what may be said now, up to a turn's worth; false: nothing was. */
 static bool
 say_some(struct smtp_session *s)
@@ -210,14 +218,12 @@ say_some(struct smtp_session *s)
 	enum smtp_verb v;
 	bool any;
 
-	while (!s->is_over && s->is_open && conn_pending(s->conn) == 0 &&
+	while (!s->is_over && s->is_open && conn_has_room(s->conn) &&
 	    buf_len(&out) < OUT_BYTES_TURN &&
 	    (v = smtp_next(s)) != IDLE && may_say(s))
 		smtp_steps[v].send(s);
-	any = !s->is_over && !buf_is_empty(&out);
-	if (any)
-		conn_write(s->conn, buf_data(&out), buf_len(&out));
-	buf_consume(&out, buf_len(&out));
+	any = !buf_is_empty(&out);
+	session_flush(s);
 	return any;
 }
 
@@ -230,7 +236,7 @@ pump(struct smtp_session *s)
 
 	while (turns++ < TURNS_MAX && say_some(s))
 		;
-	if (turns > TURNS_MAX && !s->is_over && conn_pending(s->conn) == 0)
+	if (turns > TURNS_MAX && !s->is_over && conn_has_room(s->conn))
 		conn_want_room(s->conn);
 }
 
@@ -252,7 +258,7 @@ time_allowed(const struct smtp_session *s)
 		return step->is_data ? s->conf->data_timeout_ms :
 		    s->conf->command_timeout_ms;
 	}
-	if (conn_pending(s->conn) > 0)
+	if (!conn_has_room(s->conn))
 		return is_body ? s->conf->data_timeout_ms :
 		    s->conf->command_timeout_ms;
 	return 0;

@@ -162,6 +162,8 @@ void	session_expect(struct smtp_session *, enum smtp_verb, uint32_t rcpt);
 /* Room for n bytes of output; session_wrote() what was used. */
 char	*session_room(size_t n);
 void	session_wrote(size_t n);
+/* What was said so far leaves now. */
+void	session_flush(struct smtp_session *);
 /* The session cannot go on; nothing more is read from it. */
 void	session_fail(struct smtp_session *, const struct reply *,
 	    enum smtp_failure);

@@ -45,6 +45,7 @@ struct smtp_tx {
 	bool		 is_rested;	/* ... that was idle for a while */
 	bool		 is_chunked;	/* by BDAT (RFC 3030) */
 	bool		 is_early;	/* ... without waiting for any answer */
+	bool		 is_raw;	/* the file's bytes as they are */
 	uint32_t	 nrcpt, nsaid, naccepted;
 	uint32_t	 nhope;		/* open, said or accepted */
 	uint32_t	 nawaited;	/* answers to its commands */

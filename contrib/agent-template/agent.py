@@ -113,7 +113,7 @@ class Agent:
         self.sock = socket.socket(fileno=fd)
         self.sock.setblocking(False)
         self.received, self.fds = b'', collections.deque()
-        self.to_send = b''
+        self.to_send = bytearray()
         self.timers, self.count = [], 0  # heap of (time, number, function)
         self.open = {}                  # deliveries by id
         self.draining = False
@@ -255,7 +255,7 @@ class Agent:
 
     def flush(self):
         try:
-            self.to_send = self.to_send[self.sock.send(self.to_send):]
+            del self.to_send[:self.sock.send(self.to_send)]
         except BlockingIOError:
             pass
         except BrokenPipeError:
