@@ -99,7 +99,9 @@ BENCHES	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/bench/*.c))
 UNITS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/test_*.c))
 FUZZERS	:= $(patsubst %.c,$(BUILD)/%,$(wildcard t/fuzz/fuzz_*.c))
 BATS	:= $(wildcard t/*.bats)
-MAN	:= $(wildcard $(foreach s,1 5 7 8,master/*.$s agents/*.$s common/*/*.$s etc/*.$s))
+MAN_SRC	:= $(wildcard $(foreach s,1 5 7 8,master/*.$s agents/*.$s common/*/*.$s etc/*.$s))
+MAN	:= $(foreach f,$(MAN_SRC),$(BUILD)/man/$(notdir $f))
+SAMPLE	:= $(BUILD)/etc/nexthop.conf
 
 # --- building ---------------------------------------------------------------
 
@@ -108,8 +110,8 @@ MAN	:= $(wildcard $(foreach s,1 5 7 8,master/*.$s agents/*.$s common/*/*.$s etc/
 .SECONDARY:
 .PHONY: FORCE all tools units benches everything fuzzers
 
-## all: the programs (default)
-all: $(PROGS)
+## all: the programs and their manual pages (default)
+all: $(PROGS) $(MAN) $(SAMPLE)
 tools: $(TOOLS)
 units: $(UNITS)
 benches: $(BENCHES)
@@ -145,6 +147,18 @@ $(O)/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/paths.h
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# In manual pages and the sample configuration a line with "@options PROGRAM
+# FORM" stands for what `PROGRAM --options=FORM` prints: its option table.
+define WITH_OPTIONS
+$(1): $(2) $(PROGS)
+	@mkdir -p $$(@D)
+	$$(call say,GEN)
+	$$Qawk -v dirs='$(BUILD)/$(LIBEXEC) $(BUILD)/bin $(BUILD)/sbin' \
+	    -f contrib/check/expand-options.awk $(2) >$$@
+endef
+$(foreach f,$(MAN_SRC),$(eval $(call WITH_OPTIONS,$(BUILD)/man/$(notdir $f),$f)))
+$(eval $(call WITH_OPTIONS,$(SAMPLE),etc/nexthop.conf))
 
 # Made anew each time, so that a removed source leaves the library as well.
 $(LIB): $(LIB_OBJ)
@@ -260,7 +274,7 @@ headers: $(BUILD)/gen/paths.h
 	@CFLAGS='$(ALL_CFLAGS)' CC='$(CC)' contrib/check/headers $(PUBLIC_HDRS)
 
 ## manuals: each program has a manual page, and the pages are sound
-manuals:
+manuals: $(MAN)
 	@contrib/check/manuals $(notdir $(PROGS)) -- $(MAN)
 
 ## rfcs: which RFC section is handled where, and the known gaps
@@ -304,8 +318,7 @@ install: all
 	    etc/nexthop.service >$(UNIT); fi
 	@conf=$(DESTDIR)$(SYSCONFDIR)/nexthop/nexthop.conf; \
 	    if [ -e $$conf ]; then echo "  kept    $$conf"; \
-	    elif [ -e etc/nexthop.conf ]; then \
-	    install -m 640 etc/nexthop.conf $$conf; fi
+	    else install -m 640 $(SAMPLE) $$conf; fi
 
 ## uninstall: remove what install put there, except the configuration
 uninstall:

@@ -40,9 +40,12 @@ master_new(struct loop *loop, const char *path)
 void
 master_free(struct master *m)
 {
+	struct service *sv;
 	struct submitter *s;
 
 	rollout_free(m->rollout);
+	TAILQ_FOREACH(sv, &m->services, next)
+		service_free(sv);
 	submit_stop_listening(m);
 	TAILQ_FOREACH(s, &m->submitters, next)
 		submitter_drop(s, "nexthop has stopped");
@@ -162,7 +165,7 @@ give_up(struct master *m, int status)
 	reaper_kill_all(m->reaper, SIGKILL);
 	rollout_free(m->rollout);
 	m->rollout = NULL;
-	reaper_wait();
+	reaper_wait(m->reaper);
 	m->started(m->arg, status);
 }
 

@@ -165,7 +165,7 @@ struct reaper	*reaper_new(struct loop *);
 void		 reaper_free(struct reaper *);
 void		 reaper_kill_all(struct reaper *, int sig);
 /* Before exit, all being killed: waits, but not long, until they are gone. */
-void		 reaper_wait(void);
+void		 reaper_wait(struct reaper *);
 
 /*
  * Starts a program with a socket at descriptor 3; returns our end of it, or
@@ -327,6 +327,8 @@ void		 service_switch(struct service *, struct generation *,
 /* Finish the queue and what runs, then end; no limit where it is 0. */
 void		 service_end(struct service *, int64_t drain_limit_ms);
 void		 service_check_end(struct service *);
+/* At the end of the turn, with all its generations. */
+void		 service_free(struct service *);
 /* The ready child with the fewest open deliveries, or NULL. */
 struct child	*service_pick(const struct service *);
 const char	*service_trouble(const struct service *);	/* for people */

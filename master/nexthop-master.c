@@ -134,6 +134,23 @@ usage(FILE *fp, int status)
 	return status;
 }
 
+/* For the manual and the sample configuration; -1: no such form. */
+static int
+print_options(const char *form)
+{
+	if (strcmp(form, "mdoc") == 0)
+		opt_table_mdoc(&config_master_table, stdout);
+	else if (strcmp(form, "sample") == 0)
+		opt_table_sample(&config_master_table, stdout);
+	else if (strcmp(form, "relaymdoc") == 0)
+		opt_table_mdoc(&config_relay_table, stdout);
+	else if (strcmp(form, "relay") == 0)
+		opt_table_sample(&config_relay_table, stdout);
+	else
+		return -1;
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -148,6 +165,9 @@ main(int argc, char **argv)
 			printf("nexthop-master %s\n", NEXTHOP_VERSION);
 			return EX_OK;
 		}
+		if (strncmp(argv[i], "--options=", 10) == 0 &&
+		    print_options(argv[i] + 10) == 0)
+			return EX_OK;
 		if (strcmp(argv[i], "--foreground") == 0)
 			is_background = false;
 		else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {

@@ -38,7 +38,7 @@ probe_end(struct loop *loop, struct reaper *reaper, struct rollout *ro,
 	reaper_kill_all(reaper, SIGKILL);
 	rollout_free(ro);
 	loop_turn(loop, 0);
-	reaper_wait();
+	reaper_wait(reaper);
 	reaper_free(reaper);
 	loop_free(loop);
 	return status;

@@ -64,6 +64,12 @@ service_new(struct master *m, const char *name)
 	return sv;
 }
 
+void
+service_free(struct service *sv)
+{
+	loop_later(sv->master->loop, &sv->free_later);
+}
+
 static void __attribute__((format(printf, 2, 3)))
 set_error(struct service *sv, const char *fmt, ...)
 {
@@ -138,7 +144,7 @@ service_check_end(struct service *sv)
 	}
 	if (sv->is_ending && sv->current == NULL && TAILQ_EMPTY(&sv->old) &&
 	    sv->njobs == 0)
-		loop_later(sv->master->loop, &sv->free_later);
+		service_free(sv);
 }
 
 /* ---- children ---- */

@@ -28,6 +28,7 @@
 #define CHANNEL_FD	3
 #define EXEC_ERROR_FD	4
 #define FILES_MAX	1048576
+#define WAIT_TURNS	200
 
 struct reaper {
 	struct loop	*loop;
@@ -105,16 +106,16 @@ reaper_kill_all(struct reaper *reaper, int sig)
 }
 
 void
-reaper_wait(void)
+reaper_wait(struct reaper *reaper)
 {
+	struct process *p;
 	int i;
 
-	for (i = 0; i < 200; i++) {
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
-		if (waitpid(-1, NULL, WNOHANG) == -1)
-			return;
+	for (i = 0; i < WAIT_TURNS && waitpid(-1, NULL, WNOHANG) != -1; i++)
 		usleep(10000);
+	while ((p = LIST_FIRST(&reaper->processes)) != NULL) {
+		LIST_REMOVE(p, next);
+		p->pid = 0;
 	}
 }
 

@@ -97,13 +97,21 @@ plain()
 	both plain
 }
 
-@test "R-ST-01: three outputs say the same" {
+# With another --output than try's.
+output()
+{
+	"$NH_BUILD/libexec/nexthop/smtp-static" -o "host=127.0.0.1:$port" \
+		-o ehlo_as=client.test --from=s@x.test --output="$1" r@x.test \
+		<"$D/M" 2>>"$D/log.agent"
+}
+
+@test "R-ST-01: the other outputs say the same" {
 	smtp_sink_start
-	give 0 host="127.0.0.1:$port" --output=json -- s@x.test r@x.test
-	grep -q '"recipient":"r@x.test","class":"delivered","code":250,"enhanced_code":"2.0.0","text":"Ok"' "$D/rows"
-	grep -q "\"port\":$port,\"stage\":\"end of data\",\"message\":1" "$D/rows"
-	give 0 host="127.0.0.1:$port" --output=text -- s@x.test r@x.test
-	grep -qF '2.0.0 <r@x.test> delivered: host 127.0.0.1[127.0.0.1]' "$D/rows"
+	run -0 output json
+	[[ $output == '{"recipient":"r@x.test","class":"delivered","code":250,"enhanced_code":"2.0.0","text":"Ok"'* ]]
+	[[ $output == *"\"port\":$port,\"stage\":\"end of data\",\"message\":1"* ]]
+	run -0 output text
+	[[ $output == "2.0.0 <r@x.test> delivered: host 127.0.0.1[127.0.0.1]:$port said: 250 Ok" ]]
 }
 
 @test "R-ST-01: --trace shows the dialogue" {
@@ -266,11 +274,10 @@ helo()
 }
 
 @test "R-ST-04: HELO in the same connection, with 4yz too, and then no PIPELINING" {
-	for reply in '500 what' '421-' '451 not now' '550 5.7.1 go away'; do
-		[[ $reply != 421- ]] || continue
+	for reply in '500 what' '451 not now' '550 5.7.1 go away'; do
 		rm -f fake
 		fake_start 'S:220 x' L 'A:EHLO client.test' \
-			"W:${reply% *}-PIPELINING\\r\\n$reply\\r\\n" \
+			"W:${reply:0:3}-PIPELINING\\r\\n$reply\\r\\n" \
 			L 'A:HELO client.test' 'W:250-x\r\n250 PIPELINING\r\n' \
 			L 'A:MAIL FROM:<s@x.test>' E 'S:250 m' \
 			L 'A:RCPT*' E 'S:250 r' L 'A:DATA' E 'S:354 go' D \
@@ -430,7 +437,7 @@ data_refused()
 	[[ $(cut -f 9 "$D/rows") == 'end of data' ]]
 	smtp_sink_start -A 0
 	give 69 host="127.0.0.1:$port" -- s@x.test a@x.test
-	row 1 a@x.test permanent 550 5.3.0
+	row 1 a@x.test permanent 550 5.0.0 'This violates SMTP'
 }
 
 @test "R-ST-10: DATA or the message refused" {
@@ -680,7 +687,7 @@ nexthop_override()
 	give 75 host="127.0.0.1:$port" --nexthop='a b:0' -- s@x.test r@x.test
 	row 1 r@x.test transient 451 4.3.5 'bad next hop a b:0: *'
 	sink_end
-	counted unique 2
+	counted messages 2
 }
 
 @test "hosts: --nexthop for one envelope, with several hosts" {
@@ -690,6 +697,7 @@ nexthop_override()
 unix_socket()
 {
 	sink_start -l "unix:$D/u.sock"
+	chmod 777 "$D/u.sock"
 	give 0 "host=unix:$D/u.sock" -- s@x.test r@x.test
 	row 1 r@x.test delivered 250 2.0.0
 	[[ $(cut -f 6 "$D/rows") == "$D/u.sock" ]]
@@ -753,7 +761,7 @@ garbage()
 	fake_start "${HELLO[@]}" L 'W:\x01\x1b[2J\r\n' C
 	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
 	[[ $(<"$D/rows") != *$'\e'* ]]
-	row 1 r@x.test transient 451 4.5.0 '*x1b*'
+	row 1 r@x.test transient 451 4.5.0 '*x01*x1B?2J*'
 }
 
 @test "R-ST-26: a line of 100 kB without end, or of 100 MB: memory is bounded" {

@@ -318,6 +318,26 @@ cli_help(FILE *fp)
 	}
 }
 
+void
+cli_mdoc(FILE *fp)
+{
+	const struct cli_row *row;
+	const char *p;
+
+	for (row = rows; row < rows + NROWS; row++) {
+		fprintf(fp, ".It Fl Fl %s", row->name);
+		if (row->what != NULL) {
+			fprintf(fp, " Ns = Ns Ar ");
+			for (p = row->what; *p != '\0'; p++)
+				fputs(*p == '|' ? " Ns | Ns Ar " :
+				    (char[]){ *p, '\0' }, fp);
+		}
+		fprintf(fp, "\n%c%s.\n", row->help[0] >= 'a' &&
+		    row->help[0] <= 'z' ? row->help[0] - 32 : row->help[0],
+		    row->help + 1);
+	}
+}
+
 /* ---- recipients ---- */
 
 void

@@ -51,8 +51,9 @@ void	 cli_set_rcpts(struct cli *, const char **rcpts, uint32_t n);
  * printed to stderr).
  */
 int	 cli_option(struct cli *, const char *arg);
-/* The lines of these options for --help. */
+/* The lines of these options for --help, and for the manual. */
 void	 cli_help(FILE *);
+void	 cli_mdoc(FILE *);
 /*
  * The message from stdin: a regular file is used as it is, anything else is
  * kept in memory up to 1 MiB and in an unlinked temporary file beyond. -1

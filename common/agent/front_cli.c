@@ -186,13 +186,20 @@ usage(const struct agent_ops *ops, int status)
 	return status;
 }
 
-static void
-print_options(const struct agent_ops *ops, const char *how)
+/* Forms of the option tables for manual pages and the sample file; -1: no
+ * such form. */
+static int
+print_options(const struct agent_ops *ops, const char *form)
 {
-	if (strcmp(how, "mdoc") == 0)
+	if (strcmp(form, "mdoc") == 0)
 		opt_table_mdoc(ops->table, stdout);
-	else
+	else if (strcmp(form, "sample") == 0)
 		opt_table_sample(ops->table, stdout);
+	else if (strcmp(form, "delivery") == 0)
+		cli_mdoc(stdout);
+	else
+		return -1;
+	return 0;
 }
 
 /* "name=value" of the option table; the fault is printed. */
@@ -305,11 +312,9 @@ front_cli(struct agent *a, int argc, char **argv)
 		printf("nexthop %s\n", NEXTHOP_VERSION);
 		return EX_OK;
 	}
-	if (argc == 2 && (strcmp(argv[1], "--options=mdoc") == 0 ||
-	    strcmp(argv[1], "--options=sample") == 0)) {
-		print_options(a->ops, strchr(argv[1], '=') + 1);
+	if (argc == 2 && strncmp(argv[1], "--options=", 10) == 0 &&
+	    print_options(a->ops, argv[1] + 10) == 0)
 		return EX_OK;
-	}
 	cli_init(&f.cli);
 	if ((i = parse(&f, argc, argv, &status)) == -1)
 		return status;

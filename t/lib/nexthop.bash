@@ -260,12 +260,18 @@ try_master()
 
 # ---- peers ----
 
-# fake_start STEP...: a scripted server; $port, log in $D/fake.
+# fake_start [--option...] STEP...: a scripted server; $port, log in $D/fake.
 fake_start()
 {
+	local options=()
+
+	while [[ ${1-} == --* ]]; do
+		options+=("$1")
+		shift
+	done
 	rm -f "$D/fake.port"
 	nh_spawn "$NH_BUILD/t/tools/fake" --log="$D/fake" \
-		--port-file="$D/fake.port" 0 "$@" 2>>"$D/err.fake"
+		--port-file="$D/fake.port" "${options[@]}" 0 "$@" 2>>"$D/err.fake"
 	FAKE=$NH_PID
 	nh_until 5 test -s "$D/fake.port"
 	port=$(<"$D/fake.port")
