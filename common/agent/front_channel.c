@@ -18,6 +18,7 @@
 
 #define WINDOW_DEFAULT	1000
 #define OUT_BYTES_MAX	((size_t)1 << 30)	/* bounded by window x recipients */
+#define WORK_BYTES	768	/* what an agent adds to a delivery, mostly */
 #define STATS_MS	1000
 #define ORPHAN_MS	2000	/* the master is gone: finish what is in doubt */
 
@@ -298,8 +299,8 @@ got_deliver(struct channel_front *f, const struct frame *frame, int fd)
 		    "DELIVER before READY");
 		return;
 	}
-	/* Strings take no more than the frame; alignment and answers some. */
-	d = delivery_new(f->agent, frame->len + 1024, &channel_front_ops, f);
+	/* The strings take no more than the frame did. */
+	d = delivery_new(f->agent, frame->len + WORK_BYTES, &channel_front_ops, f);
 	d->id = frame->id;
 	if (frame_get_deliver(frame, fd, d->arena, &d->env, &error) == -1) {
 		delivery_discard(d);

@@ -137,7 +137,7 @@ static void
 arena_grow(struct arena *a, size_t n)
 {
 	struct block	*b;
-	size_t		 size = a->blocks->size * 2;
+	size_t		 size = a->total / 2;	/* grows by half */
 
 	if (size < ARENA_BLOCK_MIN)
 		size = ARENA_BLOCK_MIN;

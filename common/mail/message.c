@@ -15,6 +15,9 @@
 
 #define LINE_MAX_BYTES	998	/* RFC 5321 §4.5.3.1.6, without the CRLF */
 #define READ_BYTES	(64 * 1024)
+#define SLOW_BLOCKS	16	/* until runs are tried again */
+
+_Static_assert(2 * RUN_BYTES <= LINE_MAX_BYTES, "a long line fills a run");
 
 /* What surrounds each byte of a block. */
 struct lines {
@@ -200,17 +203,56 @@ scan_block(struct body_scan *s, const char *block, size_t n)
 	s->after_cr = l.cr >> (n - 1) & 1;
 }
 
+/*
+ * The fast way through a body, up to the first run that is not for it: one
+ * with a lone CR, or none with the end of a line.  There is a byte before p.
+ * A line too long fills one run or more, or lies in what came before.
+ */
+static const char *
+scan_runs(struct body_scan *s, const char *p, const char *end)
+{
+	const char	*start = p, *last;
+	struct run	 r;
+
+	if (s->line_len > LINE_MAX_BYTES - RUN_BYTES)
+		return p;
+	for (; end - p > RUN_BYTES; p += RUN_BYTES) {
+		r = run_look(p);
+		/* Behind a CR and no LF: odd + after_cr - lf, halved. */
+		if (r.lf == 0 || r.odd + r.after_cr != r.lf)
+			break;
+		s->facts.wire_len += RUN_BYTES + r.odd;
+		s->facts.is_clean &= r.odd == 0;
+		s->facts.has_8bit |= r.has_8bit;
+		s->facts.has_nul |= r.has_nul;
+		s->facts.has_dot_line |= r.has_dot_line;
+	}
+	if (p == start)
+		return p;
+	s->at_bol = p[-1] == '\n';
+	s->after_cr = p[-1] == '\r';
+	last = memrchr(p - RUN_BYTES, '\n', RUN_BYTES);
+	s->line_len = s->after_cr ? 0 : (uint64_t)(p - last - 1);
+	return p;
+}
+
 void
 body_scan_add(struct body_scan *s, const char *from, size_t n)
 {
 	struct body_scan state = *s;	/* as in crlf_convert() */
+	const char	*end = from + n;
 	char		 rest[BLOCK_BYTES] = "";
 
-	for (; n >= BLOCK_BYTES; n -= BLOCK_BYTES, from += BLOCK_BYTES)
-		scan_block(&state, from, BLOCK_BYTES);
-	if (n > 0) {
-		memcpy(rest, from, n);
-		scan_block(&state, rest, n);
+	while (end - from >= BLOCK_BYTES) {
+		for (int i = 0; i < SLOW_BLOCKS && end - from >= BLOCK_BYTES;
+		    i++, from += BLOCK_BYTES)
+			scan_block(&state, from, BLOCK_BYTES);
+		if (state.in_body)
+			from = scan_runs(&state, from, end);
+	}
+	if (from < end) {
+		memcpy(rest, from, (size_t)(end - from));
+		scan_block(&state, rest, (size_t)(end - from));
 	}
 	*s = state;
 }

@@ -456,6 +456,7 @@ dot_send(struct smtp_session *s)
 		session_wrote(3);
 	}
 	tx->dot = SAID;
+	tx_drop_kept(tx);
 	if (!s->is_lmtp || tx->naccepted == 0) {
 		session_expect(s, DOT, UINT32_MAX);
 		return;

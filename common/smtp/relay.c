@@ -22,8 +22,6 @@
 #include "smtp/source.h"
 #include "smtp/tx.h"
 
-#define KEY_BYTES	(ADDR_TEXT_MAX + 1 + DOMAIN_MAX + 1)
-
 enum work_state { WORK_IDLE, WORK_RESOLVING, WORK_WAITING, WORK_TALKING };
 
 /* A failure to fall back on; texts in the delivery's arena. */
@@ -54,7 +52,7 @@ struct work {
 	struct failure	 best;		/* nfailed > 0 */
 	struct resolve_query *query;
 	struct pool_wait wait;
-	char		 key[KEY_BYTES];
+	const char	*key;		/* source and EHLO name */
 	struct smtp_session *session;	/* WORK_TALKING */
 	struct smtp_tx	*tx;
 };
@@ -328,7 +326,7 @@ make_key(struct work *w, const struct addr *source)
 
 	if (source != NULL)
 		addr_format(source, text, sizeof(text));
-	snprintf(w->key, sizeof(w->key), "%s %s", text, w->ehlo);
+	w->key = arena_printf(w->job.d->arena, "%s %s", text, w->ehlo);
 }
 
 static void

@@ -261,6 +261,9 @@ time_allowed(const struct smtp_session *s)
 	if (!conn_has_room(s->conn))
 		return is_body ? s->conf->data_timeout_ms :
 		    s->conf->command_timeout_ms;
+	/* Waiting for the asker; no transaction is ever without a limit. */
+	if (s->tx != NULL)
+		return s->conf->data_timeout_ms;
 	return 0;
 }
 
@@ -650,6 +653,7 @@ on_free(void *arg)
 		free(s->awaited);
 	buf_clear(&s->in);
 	free(s->host);
+	free(s->address);
 	free(s->key);
 	free(s);
 }
@@ -670,6 +674,7 @@ smtp_session_open(struct loop *loop, const struct smtp_conf *conf,
 {
 	static uint64_t serial;
 	struct smtp_session *s = xcalloc(1, sizeof(*s));
+	char text[ADDR_TEXT_MAX];
 
 	s->conn = conn_open(loop, addr, source, &session_conn_ops, s);
 	if (s->conn == NULL) {
@@ -684,7 +689,7 @@ smtp_session_open(struct loop *loop, const struct smtp_conf *conf,
 	s->is_lmtp = is_lmtp;
 	s->addr = *addr;
 	s->host = xstrdup(host);
-	addr_format(addr, s->address, sizeof(s->address));
+	s->address = xstrdup(addr_format(addr, text, sizeof(text)));
 	s->key = xstrdup(key);
 	s->ehlo = s->key + (ehlo - key);
 	s->awaited = s->first;

@@ -80,7 +80,7 @@ struct smtp_session {
 	/* the peer */
 	struct addr	 addr;
 	char		*host;		/* as asked for */
-	char		 address[ADDR_TEXT_MAX];
+	char		*address;
 	char		*key;		/* of the pool: source and name */
 	const char	*ehlo;		/* into key */
 	struct conn	*conn;

@@ -180,6 +180,13 @@ keep_body(struct smtp_tx *tx)
 	return 0;
 }
 
+void
+tx_drop_kept(struct smtp_tx *tx)
+{
+	free(tx->kept);
+	tx->kept = NULL;
+}
+
 static int
 look_at_body(struct smtp_session *s, struct smtp_tx *tx)
 {

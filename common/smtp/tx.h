@@ -68,6 +68,9 @@ void		 tx_free(struct smtp_tx *);
  * answered, perhaps all: -1 if none is left. */
 int	tx_prepare(struct smtp_session *, struct smtp_tx *);
 
+/* The whole body was said: its bytes are not needed any more. */
+void	tx_drop_kept(struct smtp_tx *);
+
 /* The asker shall know that the accepted recipients (all hopeful ones, before
  * anything is said) are in doubt from now on; tx->end becomes TAKEN when it
  * does. */

@@ -248,13 +248,14 @@ static bool
 read_much(int peer, size_t n)
 {
 	static char bytes[65536];
-	size_t at = 0, i;
+	size_t at = 0, i, room;
 	ssize_t got;
 	int64_t end_ms = clock_mono_ms() + 20000;
 
 	fcntl(peer, F_SETFL, O_NONBLOCK);
 	while (at < n && clock_mono_ms() < end_ms) {
-		if ((got = read(peer, bytes, sizeof(bytes))) <= 0) {
+		room = n - at < sizeof(bytes) ? n - at : sizeof(bytes);
+		if ((got = read(peer, bytes, room)) <= 0) {
 			loop_turn(loop, 1);
 			continue;
 		}
