@@ -631,6 +631,20 @@ take_result(struct child *c, struct job *j, const struct frame *f,
 	}
 }
 
+/* The agent says that it is done with recipients it never answered. */
+static void
+answer_missing(struct job *j)
+{
+	struct arena *arena = arena_new(4096);
+	struct reply plain, doubt;
+
+	reply_cause(&plain, arena, STAGE_NONE, CAUSE_NO_ANSWER);
+	reply_cause(&doubt, arena, STAGE_DOT, CAUSE_AGENT_BROKEN_AFTER_DOT,
+	    "no answer for this recipient");
+	job_fail(j, &plain, &doubt);
+	arena_free(arena);
+}
+
 static void
 take_done(struct child *c, struct job *j, const struct frame *f,
     const void *bytes)
@@ -642,7 +656,7 @@ take_done(struct child *c, struct job *j, const struct frame *f,
 		child_break(c, "DONE with attributes");
 	if (j->open > 0) {
 		blame(j, c, "DONE with recipients unanswered");
-		job_refuse(j, CAUSE_NO_ANSWER);
+		answer_missing(j);
 	} else {
 		forward(j, f, bytes);
 		if (j->from != NULL)

@@ -55,6 +55,7 @@ master_free(struct master *m)
 	loop_turn(m->loop, 0);
 	reaper_free(m->reaper);
 	config_unref(m->config);
+	free(m->pid_file);
 	free(m);
 }
 
@@ -198,8 +199,11 @@ open_sockets(struct master *m, char *error, size_t size)
 	if ((status = control_listen(m, error, size)) != 0 ||
 	    (status = submit_listen(m, error, size)) != 0)
 		return status;
-	if (pid_file != NULL && daemon_pid_file(pid_file, error, size) == -1)
+	if (pid_file == NULL)
+		return 0;
+	if (daemon_pid_file(pid_file, error, size) == -1)
 		return EX_CANTCREAT;
+	m->pid_file = xstrdup(pid_file);
 	return 0;
 }
 
@@ -424,11 +428,9 @@ master_stop_now(struct master *m)
 static void
 finish(struct master *m)
 {
-	const char *pid_file = m->config->master->pid_file;
-
 	timer_stop(&m->flush_limit);
-	if (pid_file != NULL)
-		unlink(pid_file);
+	if (m->pid_file != NULL)
+		unlink(m->pid_file);
 	log_info("stopped");
 	loop_stop(m->loop, 0);
 }

@@ -361,6 +361,7 @@ struct submitter {
 	struct master	*master;
 	struct channel	*channel;	/* NULL once gone */
 	struct later	 gone_later;
+	struct event	 ev_gone;	/* sees the end while we do not read */
 	pid_t		 pid;
 	uid_t		 uid;
 	LIST_HEAD(, job) jobs[SUBMIT_BUCKETS];	/* by id */
@@ -434,6 +435,7 @@ struct master {
 	const char	*path;		/* of the configuration; borrowed */
 	FILE		*errors;	/* where faults of the start go */
 	struct config	*config;	/* NULL until the start succeeded */
+	char		*pid_file;	/* that was written, or NULL */
 	enum master_state state;
 	bool		 is_background;
 	bool		 is_syslog;

@@ -201,25 +201,6 @@ cmd_control(const char *path, int argc, char **argv)
 	return status;
 }
 
-/* For the manual page and the sample file. */
-static int
-print_options(const char *how)
-{
-	if (strcmp(how, "mdoc") == 0) {
-		opt_table_mdoc(&config_master_table, stdout);
-		opt_table_mdoc(&config_relay_table, stdout);
-	} else if (strcmp(how, "sample") == 0) {
-		printf("[master]\n");
-		opt_table_sample(&config_master_table, stdout);
-		printf("\n#[relay NAME]\n");
-		opt_table_sample(&config_relay_table, stdout);
-	} else {
-		warnx("--options: mdoc or sample expected");
-		return EX_USAGE;
-	}
-	return EX_OK;
-}
-
 static int
 dispatch(const char *path, int argc, char **argv)
 {
@@ -235,7 +216,6 @@ dispatch(const char *path, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	const char *how;
 	char *path = NULL;
 	int i, status;
 
@@ -248,8 +228,6 @@ main(int argc, char **argv)
 			printf("nexthop %s\n", NEXTHOP_VERSION);
 			return EX_OK;
 		}
-		if ((how = option_value(argv[i], "--options")) != NULL)
-			return print_options(how);
 		if (strcmp(argv[i], "-c") != 0 || i + 1 == argc) {
 			warnx("unknown option %s; see nexthop --help",
 			    argv[i]);

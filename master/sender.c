@@ -190,29 +190,34 @@ is_sent(const struct sender *s, uint64_t id)
 	    (m == s->next && part < s->next_part));
 }
 
+/* Which recipient of the run is the i-th of a part; -1: none. */
+static int64_t
+rcpt_of(const struct sender *s, uint32_t part, uint32_t i)
+{
+	uint64_t at = (uint64_t)part * ENVELOPE_RCPT_MAX + i;
+
+	return i < ENVELOPE_RCPT_MAX && at < s->cli->ngood ?
+	    (int64_t)s->cli->good[at] : -1;
+}
+
 static void
 take_result(struct sender *s, const struct frame *f)
 {
 	struct arena *arena = arena_new(1024);
-	struct rcpt rcpts[ENVELOPE_RCPT_MAX];
-	struct envelope env;
-	const uint32_t *index;
 	const char *error;
 	struct answer a;
+	int64_t rcpt;
 	uint32_t i;
 
 	if (!is_sent(s, f->id))
 		lose(s, "%s: answer to a delivery that was not sent", s->path);
 	else if (frame_get_result(f, arena, &i, &a, &error) == -1)
 		lose(s, "%s: %s", s->path, error);
-	else {
-		cli_envelope(s->cli, (uint32_t)f->id, &env, rcpts, &index);
-		if (i >= env.nrcpt)
-			lose(s, "%s: answer for no recipient", s->path);
-		else
-			cli_rows_answer(s->rows, (uint32_t)(f->id >> 32),
-			    index[i], &a);
-	}
+	else if ((rcpt = rcpt_of(s, (uint32_t)f->id, i)) == -1)
+		lose(s, "%s: answer for no recipient", s->path);
+	else
+		cli_rows_answer(s->rows, (uint32_t)(f->id >> 32),
+		    (uint32_t)rcpt, &a);
 	arena_free(arena);
 }
 
@@ -302,16 +307,13 @@ cancel_part(struct sender *s, uint32_t m, uint32_t part)
 {
 	struct buf *out = channel_out(s->channel);
 	size_t start = buf_len(out);
-	struct rcpt rcpts[ENVELOPE_RCPT_MAX];
-	struct envelope env;
-	const uint32_t *index;
+	int64_t rcpt;
 	uint32_t i;
 
-	cli_envelope(s->cli, part, &env, rcpts, &index);
-	for (i = 0; i < env.nrcpt; i++)
-		if (!cli_rows_has(s->rows, m, index[i]))
+	for (i = 0; (rcpt = rcpt_of(s, part, i)) != -1; i++)
+		if (!cli_rows_has(s->rows, m, (uint32_t)rcpt))
 			break;
-	if (i < env.nrcpt && frame_put_bare(out, FRAME_CANCEL,
+	if (rcpt != -1 && frame_put_bare(out, FRAME_CANCEL,
 	    (uint64_t)m << 32 | part) == 0)
 		channel_queued(s->channel, start, -1);
 }

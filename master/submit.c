@@ -35,6 +35,7 @@ on_gone(void *arg)
 static void
 submitter_close(struct submitter *s)
 {
+	event_del(&s->ev_gone);
 	channel_free(s->channel);
 	s->channel = NULL;
 	loop_later(s->master->loop, &s->gone_later);
@@ -63,10 +64,21 @@ submitter_update(struct submitter *s)
 	if (pause == s->is_paused)
 		return;
 	s->is_paused = pause;
-	if (pause)
+	if (pause) {
 		channel_pause(s->channel);
-	else
+		event_add(&s->ev_gone, NULL);
+	} else {
+		event_del(&s->ev_gone);
 		channel_resume(s->channel);
+	}
+}
+
+static void
+on_end(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	submitter_close(arg);
 }
 
 /* ---- frames ---- */
@@ -155,6 +167,8 @@ on_accepted(void *arg, int fd)
 	later_init(&s->gone_later, on_gone, s);
 	s->channel = channel_new(m->loop, fd, SUBMIT_OUT_MAX, &channel_ops,
 	    s);
+	event_assign(&s->ev_gone, loop_base(m->loop), fd,
+	    EV_CLOSED | EV_PERSIST, on_end, s);
 	s->stuck_since_ms = loop_now_ms(m->loop);
 	TAILQ_INSERT_TAIL(&m->submitters, s, next);
 	if (++m->nsubmitters >= m->config->master->max_submitters)

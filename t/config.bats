@@ -478,11 +478,3 @@ have()
 	[[ $output == *"5=c; 6=type; 7=custom; 6=exec; 7=$D/show; 6=foo; 7=one; 6=bar; 7=two"* ]]
 	[[ $output != *processes* ]]
 }
-
-@test "nexthop.conf(5) tells every option of the master" {
-	"$NH_BUILD/bin/nexthop" --options=mdoc >options
-	page=$NH_ROOT/etc/nexthop.conf.5
-	while read -r line; do
-		grep -qxF -- "$line" "$page" || { echo "not told: $line"; false; }
-	done <options
-}

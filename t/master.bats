@@ -342,7 +342,7 @@ lie()
 @test "R-CU-03 too few answers: transient for the missing" {
 	lie fewer a@x.test b@x.test
 	[[ ${lines[0]} == *$'\tdelivered\t'* ]]
-	[[ ${lines[1]} == *$'\ttransient\t451\t4.3.0\tdelivery agent gave no answer for this recipient'* ]]
+	[[ ${lines[1]} == *$'\ttransient\t451\t4.3.0\tdelivery agent broke the protocol after end of data: no answer for this recipient; message may have been delivered'* ]]
 	nh_logged 'DONE with recipients unanswered'
 	nh_field_is r restarts 0
 }
@@ -459,6 +459,16 @@ lie()
 	run -0 submit --count=100 --parallel=100 a@x.test
 	[[ ${#lines[@]} -eq 100 ]]
 	[[ $(cut -f 2 <<<"$output" | sort -u) == delivered ]]
+}
+
+@test "backlog full: a submitter that is not read and goes is seen to go" {
+	rogue none 'delay = 30' 'window = 1' 'backlog = 1'
+	nh_start
+	submit_later --count=20 --parallel=20 a@x.test
+	nh_until 5 nh_field_is r queued 1
+	kill -9 "$NH_PID"
+	nh_until 3 nh_field_is r open 0
+	nh_until 3 nh_field_is r queued 0
 }
 
 @test "backlog full: two submitters, one that waits and one that leaves" {

@@ -656,7 +656,7 @@ both_fail()
 		if [[ $greeting == - ]]; then
 			port=$(nh_free_port)
 		else
-			fake_start "S:$greeting" L C
+			fake_start "S:$greeting" "${BYE[@]}"
 		fi
 		hosts+=("127.0.0.1:$port")
 	done
@@ -845,7 +845,7 @@ odd()
 	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
 	row 1 r@x.test delivered 250 2.6.0 'done'
 	fake_well
-	heard 1 'SIZE=5'
+	heard 1 '^MAIL FROM:<s@x.test> SIZE=49$'
 }
 
 twice_answered()
@@ -910,7 +910,7 @@ told()
 {
 	smtp_sink_start -Q MAIL
 	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
-	row 1 r@x.test transient 421 4.3.0
+	row 1 r@x.test transient 421 4.0.0 'Server closing connection'
 	smtp_sink_start -q RCPT
 	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
 	row 1 r@x.test transient 421 4.4.2 'lost connection with * while sending RCPT TO'

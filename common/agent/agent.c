@@ -5,7 +5,9 @@
 #include "agent/agent.h"
 
 #include <err.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,6 +17,7 @@
 #include "agent/front.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "net/share.h"
 
 #define QUIET_MS	2000
 
@@ -252,6 +255,12 @@ agent_loop(struct agent *a)
 	return a->loop;
 }
 
+struct share *
+agent_share(const struct agent *a)
+{
+	return a->share;
+}
+
 bool
 agent_trace(const struct agent *a)
 {
@@ -294,6 +303,26 @@ raise_descriptor_limit(void)
 	}
 }
 
+/* "DESCRIPTOR:INDEX", where the relay has several processes. */
+static int
+open_share(struct agent *a)
+{
+	const char *env = getenv(SHARE_ENV);
+	int fd, index;
+
+	if (env == NULL)
+		return 0;
+	if (sscanf(env, "%d:%d", &fd, &index) == 2 && index >= 0)
+		a->share = share_open(fd, (unsigned)index);
+	if (a->share == NULL) {
+		log_error("%s=%s: %s", SHARE_ENV, env, strerror(errno));
+		return -1;
+	}
+	unsetenv(SHARE_ENV);
+	close(fd);
+	return 0;
+}
+
 int
 agent_main(const struct agent_ops *ops, int argc, char **argv)
 {
@@ -313,10 +342,13 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 	else if (str_to_int64(env, 3, 65535, &fd) == -1) {
 		log_error("%s=%s: not a descriptor", CHANNEL_ENV, env);
 		status = EX_USAGE;
-	} else {
+	} else if (open_share(&a) == -1)
+		status = EX_OSERR;
+	else {
 		unsetenv(CHANNEL_ENV);
 		status = front_channel(&a, (int)fd);
 	}
+	share_free(a.share);
 	opts_free(a.opts);
 	loop_free(a.loop);
 	return status;

@@ -28,6 +28,7 @@
 
 struct agent;
 struct delivery;
+struct share;
 
 typedef void agent_stat(void *arg, const char *name, uint64_t value);
 
@@ -63,6 +64,8 @@ struct agent_ops {
 int		 agent_main(const struct agent_ops *, int argc, char **argv);
 
 struct loop	*agent_loop(struct agent *);
+/* Memory that counts connections with the relay's other processes, or NULL. */
+struct share	*agent_share(const struct agent *);
 bool		 agent_trace(const struct agent *);	/* --trace was given */
 /* Counters have changed: STATS will be sent. */
 void		 agent_touch_stats(struct agent *);

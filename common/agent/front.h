@@ -32,6 +32,7 @@ struct agent {
 	struct loop	*loop;
 	struct opts	*opts;
 	void		*state;
+	struct share	*share;
 	TAILQ_HEAD(, open_delivery) open;
 	uint32_t	 nopen;
 	bool		 is_draining;

@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/share.h"
 
 #define BUCKETS		4096
 #define SWEEP_MS	1000
+#define SHARED_SWEEP_MS	50		/* no other process wakes us */
 
 TAILQ_HEAD(place_list, pool_place);
 TAILQ_HEAD(wait_list, pool_wait);
@@ -22,6 +24,7 @@ struct pool_host {
 	LIST_ENTRY(pool_host) in_bucket;
 	struct pool	*pool;
 	struct addr	 addr;
+	struct share_row *row;		/* counted with other processes */
 	uint32_t	 nplaces;	/* all, granted ones too */
 	uint32_t	 nidle;
 	uint32_t	 nwaiting;
@@ -55,6 +58,8 @@ host_of(struct pool *p, const struct addr *addr)
 	h = xcalloc(1, sizeof(*h));
 	h->pool = p;
 	h->addr = *addr;
+	if (p->limits.share != NULL)
+		h->row = share_row(p->limits.share, addr);
 	TAILQ_INIT(&h->idle);
 	TAILQ_INIT(&h->waiting);
 	later_init(&h->serve_later, serve, h);
@@ -178,16 +183,24 @@ pool_take_back(struct pool *p, struct pool_wait *w)
 
 /* ---- places ---- */
 
-static void
-place_taken(struct pool_host *h)
+static bool
+take_place(struct pool_host *h)
 {
+	const struct pool_limits *limits = &h->pool->limits;
+
+	if (h->nplaces >= limits->per_host || (h->row != NULL &&
+	    !share_take(limits->share, h->row, limits->per_host)))
+		return false;
 	h->nplaces++;
 	h->pool->stats.places++;
+	return true;
 }
 
 static void
 place_freed(struct pool_host *h)
 {
+	if (h->row != NULL)
+		share_give(h->pool->limits.share, h->row);
 	h->nplaces--;
 	h->pool->stats.places--;
 	serve_soon(h);
@@ -238,15 +251,17 @@ grant_one(struct pool_host *h)
 
 	if (w == NULL)
 		return false;
+	if (h->row != NULL && share_must_yield(h->pool->limits.share, h->row,
+	    h->pool->limits.per_host))
+		return false;
 	if ((pl = find_idle(h, w)) != NULL) {
 		take_idle(pl);
 		take_waiting(w);
 		h->pool->ops->granted(w, pl);
 		return true;
 	}
-	if (h->nplaces < h->pool->limits.per_host) {
+	if (take_place(h)) {
 		take_waiting(w);
-		place_taken(h);
 		w->host = h;		/* for pool_enter(), pool_decline() */
 		h->pool->ops->granted(w, NULL);
 		return true;
@@ -254,6 +269,23 @@ grant_one(struct pool_host *h)
 	if ((pl = TAILQ_LAST(&h->idle, place_list)) != NULL)
 		retire(pl);		/* its place comes with pool_leave() */
 	return false;
+}
+
+/* What other processes see of this one, and what it owes them. */
+static void
+serve_others(struct pool_host *h)
+{
+	struct share *share = h->pool->limits.share;
+	struct pool_place *pl;
+
+	if (h->row == NULL)
+		return;
+	share_set_waiting(share, h->row, h->nwaiting > 0);
+	if (share_others_wait(share, h->row))
+		while ((pl = TAILQ_FIRST(&h->idle)) != NULL)
+			retire(pl);
+	if (h->nwaiting > 0 || h->nidle > 0)
+		timer_by(h, SHARED_SWEEP_MS);
 }
 
 static void
@@ -267,6 +299,7 @@ serve(void *arg)
 	if (h->pool->limits.idle_ms == 0 || h->pool->is_draining)
 		while ((pl = TAILQ_FIRST(&h->idle)) != NULL)
 			retire(pl);
+	serve_others(h);
 	if (h->nwaiting > 0)
 		timer_by(h, SWEEP_MS);
 	if (h->nplaces == 0 && h->nwaiting == 0 && !h->serve_later.is_queued)

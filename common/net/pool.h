@@ -19,6 +19,7 @@
 
 struct pool;
 struct pool_host;
+struct share;
 
 /* A connection's place; embedded in it. */
 struct pool_place {
@@ -51,6 +52,7 @@ struct pool_ops {
 struct pool_limits {
 	uint32_t	 per_host;	/* places */
 	int64_t		 idle_ms;	/* 0: kept only for one who waits */
+	struct share	*share;		/* counts with other processes, or NULL */
 };
 
 struct pool	*pool_new(struct loop *, const struct pool_limits *,

@@ -189,8 +189,9 @@ bucket_of(const char *text)
 {
 	uint32_t h = 2166136261U;
 
+	/* Lower and upper case are one. */
 	for (; *text != '\0'; text++)
-		h = (h ^ (unsigned char)*text) * 16777619U;
+		h = (h ^ ((unsigned char)*text | 0x20)) * 16777619U;
 	return h % BUCKETS;
 }
 

@@ -773,6 +773,7 @@ smtp_relay_new(struct agent *agent, const struct smtp_relay_conf *conf,
 	struct pool_limits limits = {
 		.per_host = (uint32_t)conf->smtp->concurrent_connections,
 		.idle_ms = conf->smtp->idle_timeout_ms,
+		.share = agent_share(agent),
 	};
 
 	r->agent = agent;

@@ -202,7 +202,7 @@ test_free(void)
 		resolver = resolver_new(loop, 5000);
 		for (i = 0; i < 50; i++) {
 			snprintf(name, sizeof(name), i % 2 ? "127.1.0.%d" :
-			    "n%d.invalid", i);
+			    "n %d.invalid", i);
 			ask(&many[i], name);
 		}
 		if (round % 4 == 1)
@@ -217,7 +217,7 @@ test_free(void)
 			break;
 		usleep(10000);
 	}
-	is_int(after, before, "freed at work: nothing stays open");
+	ok(after <= before, "freed at work: nothing stays open");
 	resolver_free(NULL);
 }
 
