@@ -324,6 +324,30 @@ for r in json.load(sys.stdin)["relays"]:
 	nh_until 5 nh_field_is r state ready
 }
 
+@test "agents killed again and again under load: each recipient has one answer" {
+	nh_conf <<-EOC
+	[relay r]
+	type = blackhole
+	delay = 20ms
+	processes = 4
+	restart_delay_max = 1s
+	backlog = 100
+	EOC
+	nh_start
+	submit_later --count=100000 --parallel=3000 a@x.test b@x.test
+	for i in $(seq 20); do
+		sleep 0.15
+		read -ra agents <<<"$(nh_agent r)"
+		[[ ${#agents[@]} -eq 0 ]] || kill -9 "${agents[i % ${#agents[@]}]}"
+	done
+	wait "$NH_PID" || [[ $? -eq 75 ]]
+	[[ $(wc -l <out) -eq 200000 ]]
+	cut -f 2,5 out | sed 's/; [-0-9a-f]*$//' | sort | uniq -c
+	[[ $(cut -f 2 out | sort -u) == $'delivered\ntransient' ]]
+	nh_field_is r open 0
+	nh_field_is r queued 0
+}
+
 # ---- agents that lie ----
 
 # lie MODE [RCPT...]: what submit says; "bh" must not notice.
@@ -344,6 +368,9 @@ lie()
 	[[ ${lines[0]} == *$'\tdelivered\t'* ]]
 	[[ ${lines[1]} == *$'\ttransient\t451\t4.3.0\tdelivery agent broke the protocol after end of data: no answer for this recipient; message may have been delivered'* ]]
 	nh_logged 'DONE with recipients unanswered'
+	nh_stop
+	lie quiet a@x.test b@x.test
+	[[ ${lines[1]} == *$'\ttransient\t451\t4.3.0\tdelivery agent gave no answer for this recipient'* ]]
 	nh_field_is r restarts 0
 }
 

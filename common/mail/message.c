@@ -3,11 +3,13 @@
  *
  * All of it goes by blocks of 64 bytes and the masks of block.h: a bit tells
  * what stands before a byte once the mask is shifted by one, and the last bit
- * of a block is carried into the next.
+ * of a block is carried into the next.  A look counts over a run of blocks
+ * instead where counts say all, as they do in nearly every body.
  */
 #include "mail/message.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -204,9 +206,9 @@ scan_block(struct body_scan *s, const char *block, size_t n)
 }
 
 /*
- * The fast way through a body, up to the first run that is not for it: one
- * with a lone CR, or none with the end of a line.  There is a byte before p.
- * A line too long fills one run or more, or lies in what came before.
+ * The fast way through a body, up to a run that is not for it: one with a
+ * lone CR, or without the end of a line.  The byte before p can be read.
+ * No line passes over here that is too long: it would fill a run.
  */
 static const char *
 scan_runs(struct body_scan *s, const char *p, const char *end)
@@ -218,8 +220,12 @@ scan_runs(struct body_scan *s, const char *p, const char *end)
 		return p;
 	for (; end - p > RUN_BYTES; p += RUN_BYTES) {
 		r = run_look(p);
-		/* Behind a CR and no LF: odd + after_cr - lf, halved. */
-		if (r.lf == 0 || r.odd + r.after_cr != r.lf)
+		/*
+		 * An LF without CR is in lf and odd, a byte other than LF
+		 * behind a CR in after_cr and odd, and a CRLF in lf and
+		 * after_cr: twice the lone CRs is what this leaves.
+		 */
+		if (r.lf == 0 || r.odd + r.after_cr - r.lf != 0)
 			break;
 		s->facts.wire_len += RUN_BYTES + r.odd;
 		s->facts.is_clean &= r.odd == 0;
@@ -269,6 +275,22 @@ body_scan_finish(struct body_scan *s)
 	s->at_bol = true;
 }
 
+bool
+body_is_sealed(const struct body *body)
+{
+	const int	need = F_SEAL_SHRINK | F_SEAL_WRITE;
+	int		seals;
+
+	if (body->mem != NULL)
+		return false;
+	seals = fcntl(body->fd, F_GET_SEALS);
+	return seals != -1 && (seals & need) == need;
+}
+
+/*
+ * By pread(), also where a seal would make a mapping safe: to fill and clear
+ * the page tables for one pass takes longer than the copy.
+ */
 int
 body_look(const struct body *body, struct body_facts *facts_r)
 {

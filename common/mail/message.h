@@ -84,6 +84,12 @@ void	body_scan_init(struct body_scan *);
 void	body_scan_add(struct body_scan *, const char *, size_t);
 void	body_scan_finish(struct body_scan *);
 
+/*
+ * Its bytes cannot change any more: a memfd sealed against writing and
+ * shrinking.  False for memory, files, and where the system does not tell.
+ */
+bool	body_is_sealed(const struct body *);
+
 /* The whole body; 0, or -1 with errno. */
 int	body_look(const struct body *, struct body_facts *);
 

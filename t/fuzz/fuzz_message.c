@@ -1,6 +1,7 @@
 /*
  * fuzz_message.c - any message, cut into any pieces, against the reference.
- * The first two bytes say whether dots are stuffed and how long pieces are.
+ * The first two bytes say whether dots are stuffed and how long pieces are,
+ * which for runs of blocks must be some KiB.
  */
 #include "mail/message.h"
 
@@ -57,6 +58,20 @@ check_scan(const char *from, size_t n, size_t piece)
 		abort();
 }
 
+static void
+check_runs(const char *from, size_t n)
+{
+	struct run	want;
+
+	for (const char *p = from + 1; n >= RUN_BYTES + 2;
+	    p += RUN_BYTES, n -= RUN_BYTES) {
+		want = reference_run(p);
+		if (!runs_are_equal(run_look(p), want) ||
+		    !runs_are_equal(run_look_word(p), want))
+			abort();
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -65,9 +80,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n < 2)
 		return 0;
-	piece = (size_t)data[1] + 1;
+	piece = ((size_t)data[1] + 1) * (data[0] & 2 ? 32 : 1);
 	from = (const char *)data + 2;
 	check_convert(from, n - 2, data[0] & 1, piece);
 	check_scan(from, n - 2, piece);
+	check_runs(from, n - 2);
 	return 0;
 }

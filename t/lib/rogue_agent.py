@@ -60,6 +60,14 @@ class Rogue(agent.Agent):
         self.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def attempt(self, d):
+        """`quiet` is done before it ever came to the end of data."""
+        if self.conf['mode'] == 'quiet':
+            self.result(d)
+            self.done(d)
+        else:
+            super().attempt(d)
+
     def finish(self, d):
         act = getattr(self, 'do_' + self.conf['mode'], None)
         if act is None or d.id not in self.open:

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "mail/block.h"
 #include "mail/message.h"
 
 /* How many bytes end a line at p: 2 for CRLF, 1 for a lone CR or LF, or 0. */
@@ -64,6 +65,31 @@ reference_facts(const char *from, size_t n)
 		p += reference_line_end(p, end);
 	}
 	return f;
+}
+
+/* With the byte on either side of p. */
+static inline struct run
+reference_run(const char *p)
+{
+	struct run	 r = { .has_dot_line = p[-1] == '\n' && p[0] == '.' };
+
+	for (int i = 0; i < RUN_BYTES; i++) {
+		r.lf += p[i] == '\n';
+		r.after_cr += p[i - 1] == '\r';
+		r.odd += (p[i] == '\n') != (p[i - 1] == '\r');
+		r.has_8bit |= (p[i] & 0x80) != 0;
+		r.has_nul |= p[i] == '\0';
+		r.has_dot_line |= p[i] == '\n' && p[i + 1] == '.';
+	}
+	return r;
+}
+
+static inline bool
+runs_are_equal(struct run a, struct run b)
+{
+	return a.lf == b.lf && a.after_cr == b.after_cr && a.odd == b.odd &&
+	    a.has_8bit == b.has_8bit && a.has_nul == b.has_nul &&
+	    a.has_dot_line == b.has_dot_line;
 }
 
 static inline bool

@@ -2,7 +2,9 @@
 #include "mail/message.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "mail/block.h"
@@ -246,6 +248,79 @@ test_masks(void)
 	ok(best, "masks made as this machine can");
 }
 
+/* Also runs full of one byte, where counts are highest. */
+static void
+test_runs(void)
+{
+	static const char	bytes[] = { 'a', '\n', '\r', '.', '\0',
+	    '\xff', '\x8a', '\x8d' };
+	char			buf[RUN_BYTES + 2], *p = buf + 1;
+	struct run		want;
+	bool			word = true, best = true;
+
+	for (int round = 0; round < 20000; round++) {
+		if (round < 8)
+			memset(buf, bytes[round], sizeof(buf));
+		else if (round % 2 == 0)
+			make_noise(buf, sizeof(buf), 1 + draw(400));
+		else
+			buf[draw(sizeof(buf))] = bytes[draw(sizeof(bytes))];
+		want = reference_run(p);
+		word &= runs_are_equal(run_look_word(p), want);
+		best &= runs_are_equal(run_look(p), want);
+	}
+	ok(word, "runs looked at by words");
+	ok(best, "runs looked at as this machine can");
+}
+
+/* Lines of `max` bytes at most; ends as asked, or both. */
+static void
+make_text(char *to, size_t n, size_t max, const char *ends)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		to[i] = 'a';
+		if (len++ < draw((uint32_t)max))
+			continue;
+		len = 0;
+		if ((ends[draw(2)] == '\r' || i == 0) && i + 1 < n)
+			to[i++] = '\r';
+		to[i] = '\n';
+	}
+}
+
+/*
+ * Text of which no more than a few bytes are out of place, in the body from
+ * its first byte or after a header.
+ */
+static void
+test_text(void)
+{
+	static const char	 odd[] = { '\r', '\n', '.', '\0', '\x80' };
+	static const char	*ends[] = { "\r\r", "\n\n", "\r\n" };
+	static char		 from[6000], got[12010], want[12010];
+	size_t			 n, at;
+	bool			 held;
+
+	for (int e = 0; e < 3; e++) {
+		held = true;
+		for (int i = 0; i < 3000; i++) {
+			n = 1500 + draw(4500);
+			make_text(from, n, 2 + draw(900), ends[e]);
+			if (draw(4) != 0)
+				memcpy(from, "\r\n", 2);
+			for (unsigned k = draw(4); k > 0; k--)
+				from[draw((uint32_t)n)] = odd[draw(5)];
+			at = draw((uint32_t)n - 1000);
+			if (draw(4) == 0)	/* a line about too long */
+				memset(from + at, 'a', 990 + draw(10));
+			held &= holds(from, n, got, want, 500 + draw(12000));
+		}
+		ok(held, "like the reference with nearly plain text %d", e);
+	}
+}
+
 static struct body_facts
 facts_of(const char *s)
 {
@@ -333,15 +408,113 @@ test_read(void)
 	is_int(f.wire_len, 6, "a look at memory");
 }
 
+/* A memfd of n bytes behind 5 others. */
+static struct body
+make_memfd(const char *from, size_t n, int seals)
+{
+	struct body	 body = { .offset = 5, .len = n };
+
+	body.fd = memfd_create("body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (body.fd == -1 || pwrite(body.fd, "xxxxx", 5, 0) != 5 ||
+	    pwrite(body.fd, from, n, 5) != (ssize_t)n ||
+	    (seals != 0 && fcntl(body.fd, F_ADD_SEALS, seals) == -1))
+		diag("memfd: %s", strerror(errno));
+	return body;
+}
+
+static void
+test_sealed(void)
+{
+	static const struct {
+		int		 seals;
+		bool		 sealed;
+		const char	*name;
+	} all[] = {
+		{ 0, false, "none" },
+		{ F_SEAL_SHRINK, false, "SHRINK" },
+		{ F_SEAL_WRITE, false, "WRITE" },
+		{ F_SEAL_GROW | F_SEAL_SEAL, false, "GROW and SEAL" },
+		{ F_SEAL_SHRINK | F_SEAL_WRITE, true, "SHRINK and WRITE" },
+		{ F_SEAL_SHRINK | F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SEAL,
+		    true, "all of them" },
+	};
+	struct body	 mem = { .mem = "a", .fd = 0, .len = 1 };
+	struct body	 none = { .fd = -1, .len = 1 }, body;
+	FILE		*tmp = tmpfile();
+	int		 ends[2];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		body = make_memfd("a\r\n", 3, all[i].seals);
+		is_int(body_is_sealed(&body), all[i].sealed, "seals: %s",
+		    all[i].name);
+		close(body.fd);
+	}
+	ok(!body_is_sealed(&mem), "memory is not sealed");
+	ok(!body_is_sealed(&none), "what is not open is not");
+	none.fd = fileno(tmp);
+	ok(!body_is_sealed(&none), "a file is not");
+	fclose(tmp);
+	if (pipe(ends) == -1)
+		diag("pipe: %s", strerror(errno));
+	none.fd = ends[0];
+	ok(!body_is_sealed(&none), "a pipe is not");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Ranges of a memfd that begin and end anywhere, sealed or not. */
+static void
+test_look(void)
+{
+	const int		 seals[] = { 0, F_SEAL_SHRINK,
+	    F_SEAL_SHRINK | F_SEAL_WRITE | F_SEAL_GROW };
+	const size_t		 n = 3 << 20;
+	char			*from = malloc(n);
+	struct body		 body;
+	struct body_facts	 f, want;
+	size_t			 at;
+	bool			 held;
+
+	make_text(from, n, 80, "\r\r");
+	for (int s = 0; s < 3; s++) {
+		body = make_memfd(from, n, seals[s]);
+		held = true;
+		for (int i = 0; i < 30; i++) {
+			at = i == 0 ? 0 : draw(200000);
+			body.offset = 5 + at;
+			body.len = i == 0 ? n : draw(n - 200000);
+			want = reference_facts(from + at, body.len);
+			held &= body_look(&body, &f) == 0 &&
+			    facts_are_equal(&f, &want);
+		}
+		ok(held, "a look at ranges of a memfd, seals %#x", seals[s]);
+		body.offset = 6;
+		body.len = n;
+		errno = 0;
+		is_int(body_look(&body, &f), -1, "one that ends early");
+		is_int(errno, EIO, "is an error");
+		body.offset = n * 2;
+		errno = 0;
+		is_int(body_look(&body, &f), -1, "one that ends far before");
+		is_int(errno, EIO, "is one, too");
+		close(body.fd);
+	}
+	free(from);
+}
+
 int
 main(void)
 {
 	test_examples();
 	test_masks();
+	test_runs();
 	test_borders();
 	test_line_lengths();
 	test_random();
+	test_text();
 	test_facts();
 	test_read();
+	test_sealed();
+	test_look();
 	return done_testing();
 }

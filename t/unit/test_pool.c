@@ -122,7 +122,7 @@ static const struct pool_ops ops = { on_granted, on_timed_out, on_close_idle };
 static void
 start(int64_t idle_ms)
 {
-	struct pool_limits limits = { LIMIT, idle_ms };
+	struct pool_limits limits = { .per_host = LIMIT, .idle_ms = idle_ms };
 
 	pool = pool_new(loop, &limits, &ops);
 	*trace = *closed = '\0';

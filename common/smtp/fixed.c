@@ -1,0 +1,55 @@
+/* fixed.c - an agent that delivers to a configured list of hosts. */
+#include "smtp/fixed.h"
+
+#include "agent/agent.h"
+
+static const struct fixed_agent *self;	/* set once, by fixed_main() */
+
+static void *
+fixed_start(struct agent *agent, void *values, char *error, size_t size)
+{
+	const struct fixed_conf *conf = values;
+	struct smtp_relay_conf relay_conf = {
+		.smtp = &conf->smtp,
+		.hosts = &conf->host,
+		.default_port = (uint16_t)conf->port,
+		.is_lmtp = self->is_lmtp,
+	};
+
+	return smtp_relay_new(agent, &relay_conf, error, size);
+}
+
+static uint32_t
+fixed_window(const void *values)
+{
+	return (uint32_t)((const struct fixed_conf *)values)->smtp.window;
+}
+
+int
+fixed_main(const struct fixed_agent *agent, int argc, char **argv)
+{
+	const struct opt_group groups[] = {
+		{ agent->rows, 0 },
+		{ smtp_conf_rows, offsetof(struct fixed_conf, smtp) },
+		{ NULL, 0 }
+	};
+	const struct opt_table table = {
+		agent->name, groups, sizeof(struct fixed_conf), NULL
+	};
+	const struct agent_ops ops = {
+		.name = agent->name,
+		.summary = agent->summary,
+		.table = &table,
+		.start = fixed_start,
+		.deliver = smtp_relay_deliver,
+		.cancel = smtp_relay_cancel,
+		.drain = smtp_relay_drain,
+		.is_busy = smtp_relay_is_busy,
+		.stop = smtp_relay_free,
+		.stats = smtp_relay_stats,
+		.window = fixed_window,
+	};
+
+	self = agent;
+	return agent_main(&ops, argc, argv);
+}
