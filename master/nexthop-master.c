@@ -1,7 +1,6 @@
 /*
  * nexthop-master.c - runs the relays' agents and carries deliveries to them.
  */
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <err.h>
@@ -13,10 +12,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/process.h"
 #include "master.h"
 #include "paths.h"
-
-#define FILES_MAX	1048576
 
 struct process_state {
 	struct loop	*loop;
@@ -91,19 +89,6 @@ run(const char *path, bool is_background)
 	event_del(&ev_int);
 	loop_free(p.loop);
 	return status;
-}
-
-/* Messages that wait may hold a descriptor each. */
-static void
-raise_files_limit(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
-		return;
-	files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max :
-	    FILES_MAX;
-	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 /* Descriptors 0 to 2 exist, and hold nothing that was meant for others. */

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -289,18 +288,6 @@ agent_stop(struct agent *a)
 	a->state = NULL;
 	timer_clear(&a->quiet);
 	loop_turn(a->loop, 0);		/* what was put off: frees */
-}
-
-/* A descriptor for each connection and another for each message. */
-void
-raise_descriptor_limit(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
-	}
 }
 
 /* "DESCRIPTOR:INDEX", where the relay has several processes. */

@@ -67,6 +67,4 @@ void		 agent_drain(struct agent *);
 int		 front_channel(struct agent *, int fd);
 int		 front_cli(struct agent *, int argc, char **argv);
 
-void		 raise_descriptor_limit(void);
-
 #endif

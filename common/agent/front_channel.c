@@ -13,6 +13,7 @@
 #include "agent/front.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "net/channel.h"
 #include "paths.h"
 
@@ -431,7 +432,7 @@ front_channel(struct agent *a, int fd)
 	/* The terminal's Ctrl-C is the master's to answer. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	raise_descriptor_limit();
+	raise_files_limit();
 	TAILQ_INIT(&f.held);
 	a->front = &f;
 	a->on_idle = on_idle;

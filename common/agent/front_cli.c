@@ -13,6 +13,7 @@
 
 #include "agent/cli.h"
 #include "agent/front.h"
+#include "base/process.h"
 #include "paths.h"
 
 struct cli_front {
@@ -322,7 +323,7 @@ front_cli(struct agent *a, int argc, char **argv)
 		return usage(a->ops, EX_USAGE);
 	cli_set_rcpts(&f.cli, (const char **)argv + i, (uint32_t)(argc - i));
 	a->want_trace = f.cli.trace;
-	raise_descriptor_limit();
+	raise_files_limit();
 	if (agent_start(a, error, sizeof(error)) == -1) {
 		warnx("%s", error);
 		status = EX_CONFIG;
