@@ -75,10 +75,9 @@ forget_process(struct child *c)
 	free(c->program);
 	c->why = c->agent = c->program = NULL;
 	free(c->slots);
-	free(c->free_slots);
 	c->slots = NULL;
-	c->free_slots = NULL;
-	c->nslots = c->nfree = c->open = c->window = 0;
+	c->nslots = c->slots_size = c->open = c->window = 0;
+	c->free_slot = SLOT_NONE;
 	buf_clear(&c->stats);
 	buf_clear(&c->effective);
 }

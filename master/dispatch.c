@@ -122,10 +122,8 @@ job_unqueue(struct job *j)
 
 /* The submitter has nothing to do with it any more. */
 static void
-job_detach(struct job *j)
+job_detach(struct job *j, struct submitter *s)
 {
-	struct submitter *s = j->from;
-
 	LIST_REMOVE(j, by_id);
 	j->from = NULL;
 	s->nopen--;
@@ -221,8 +219,8 @@ job_done(struct job *j)
 			channel_queued(s->channel, start, -1);
 		check_output(s, result);
 	}
-	if (j->from != NULL)
-		job_detach(j);
+	if (s != NULL)
+		job_detach(j, s);
 	job_free(j);
 }
 
@@ -253,17 +251,17 @@ job_fail(struct job *j, const struct reply *plain, const struct reply *doubt)
 static uint32_t
 take_slot(struct child *c)
 {
-	uint32_t n;
+	uint32_t slot = c->free_slot;
 
-	if (c->nfree > 0)
-		return c->free_slots[--c->nfree];
-	if (c->nslots > 0 && (c->nslots & (c->nslots - 1)) != 0)
-		return c->nslots++;
-	/* Full: the arrays' size is the next power of two. */
-	n = c->nslots == 0 ? 1 : 2 * c->nslots;
-	c->slots = xreallocarray(c->slots, n, sizeof(*c->slots));
-	c->free_slots = xreallocarray(c->free_slots, n,
-	    sizeof(*c->free_slots));
+	if (slot != SLOT_NONE) {
+		c->free_slot = c->slots[slot].next_free;
+		return slot;
+	}
+	if (c->nslots == c->slots_size) {
+		c->slots_size = c->slots_size == 0 ? 16 : 2 * c->slots_size;
+		c->slots = xreallocarray(c->slots, c->slots_size,
+		    sizeof(*c->slots));
+	}
 	return c->nslots++;
 }
 
@@ -273,8 +271,9 @@ give_slot(struct job *j)
 	struct child *c = j->child;
 	uint32_t slot = (uint32_t)j->child_id;
 
-	c->slots[slot] = NULL;
-	c->free_slots[c->nfree++] = slot;
+	c->slots[slot].job = NULL;
+	c->slots[slot].next_free = c->free_slot;
+	c->free_slot = slot;
 	c->open--;
 	j->child = NULL;
 }
@@ -322,7 +321,7 @@ job_run(struct job *j, struct child *c, const void *bytes, uint32_t len)
 	j->fd = -1;
 	j->child = c;
 	j->place = RUNNING;
-	c->slots[slot] = j;
+	c->slots[slot].job = j;
 	c->open++;
 	job_drop_bytes(j);
 }
@@ -353,7 +352,7 @@ job_offer(struct job *j, const void *bytes, uint32_t len)
 	if (!has_room(sv))
 		return false;
 	job_unqueue(j);
-	if (j->bytes == NULL)
+	if (bytes != NULL && bytes != j->bytes)
 		job_keep(j, bytes, len);
 	j->place = QUEUED;
 	TAILQ_INSERT_TAIL(&sv->queue, j, queue);
@@ -389,11 +388,13 @@ job_hold(struct job *j, const void *bytes, uint32_t len)
 void
 dispatch_retry(struct submitter *s)
 {
-	struct job *j;
+	struct job *j, *next;
 
-	while ((j = TAILQ_FIRST(&s->held)) != NULL)
+	for (j = TAILQ_FIRST(&s->held); j != NULL; j = next) {
+		next = TAILQ_NEXT(j, queue);
 		if (!job_offer(j, j->bytes, j->len))
 			break;
+	}
 	block_on(s, j == NULL ? NULL : j->service);
 	submitter_update(s);
 }
@@ -403,11 +404,12 @@ dispatch_pump(struct service *sv)
 {
 	int64_t now = loop_now_ms(sv->master->loop);
 	struct submitter *s, *last = NULL;
+	struct job *j, *next;
 	struct child *c;
-	struct job *j;
 
-	while ((j = TAILQ_FIRST(&sv->queue)) != NULL &&
-	    (c = service_pick(sv)) != NULL) {
+	for (j = TAILQ_FIRST(&sv->queue); j != NULL &&
+	    (c = service_pick(sv)) != NULL; j = next) {
+		next = TAILQ_NEXT(j, queue);
 		job_unqueue(j);
 		if (j->deadline_ms != 0 && j->deadline_ms <= now)
 			job_refuse(j, CAUSE_DEADLINE);
@@ -554,18 +556,19 @@ void
 dispatch_abandon(struct submitter *s)
 {
 	struct service *was = s->blocked_on;
-	struct job *j;
+	struct job *j, *next;
 	unsigned i;
 
 	block_on(s, NULL);
 	for (i = 0; i < SUBMIT_BUCKETS; i++)
-		while ((j = LIST_FIRST(&s->jobs[i])) != NULL) {
+		for (j = LIST_FIRST(&s->jobs[i]); j != NULL; j = next) {
+			next = LIST_NEXT(j, by_id);
 			if (j->place == RUNNING) {
 				cancel_running(j);
-				job_detach(j);
+				job_detach(j, s);
 			} else {
 				job_unqueue(j);
-				job_detach(j);
+				job_detach(j, s);
 				job_free(j);
 			}
 		}
@@ -582,7 +585,7 @@ job_of(struct child *c, const struct frame *f)
 	uint32_t slot = (uint32_t)f->id, sequence = (uint32_t)(f->id >> 32);
 	struct job *j;
 
-	if (slot < c->nslots && (j = c->slots[slot]) != NULL &&
+	if (slot < c->nslots && (j = c->slots[slot].job) != NULL &&
 	    j->child_id == f->id)
 		return j;
 	/* One that is over: the agent said DONE before. */
@@ -660,7 +663,7 @@ take_done(struct child *c, struct job *j, const struct frame *f,
 	} else {
 		forward(j, f, bytes);
 		if (j->from != NULL)
-			job_detach(j);
+			job_detach(j, j->from);
 		job_free(j);
 	}
 	if (sv->nqueued > 0 || !TAILQ_EMPTY(&sv->blocked))
@@ -746,7 +749,7 @@ dispatch_child_gone(struct child *c, const char *text)
 	reply_cause(&doubt, arena, STAGE_DOT, c->is_broken ?
 	    CAUSE_AGENT_BROKEN_AFTER_DOT : CAUSE_AGENT_DIED_AFTER_DOT, text);
 	for (i = 0; i < c->nslots; i++)
-		if ((j = c->slots[i]) != NULL) {
+		if ((j = c->slots[i].job) != NULL) {
 			give_slot(j);
 			job_fail(j, &plain, &doubt);
 		}
@@ -806,24 +809,28 @@ dispatch_tick(struct service *sv)
 	dispatch_pump(sv);
 }
 
+static void
+refuse_list(struct jobs *list)
+{
+	struct job *j, *next;
+
+	for (j = TAILQ_FIRST(list); j != NULL; j = next) {
+		next = TAILQ_NEXT(j, queue);
+		job_unqueue(j);
+		job_refuse(j, CAUSE_MASTER_STOPPING);
+	}
+}
+
 void
 dispatch_refuse_waiting(struct master *m)
 {
-	struct submitter *s, *next;
+	struct submitter *s;
 	struct service *sv;
-	struct job *j;
 
 	TAILQ_FOREACH(sv, &m->services, next)
-		while ((j = TAILQ_FIRST(&sv->queue)) != NULL) {
-			job_unqueue(j);
-			job_refuse(j, CAUSE_MASTER_STOPPING);
-		}
-	for (s = TAILQ_FIRST(&m->submitters); s != NULL; s = next) {
-		next = TAILQ_NEXT(s, next);
-		while ((j = TAILQ_FIRST(&s->held)) != NULL) {
-			job_unqueue(j);
-			job_refuse(j, CAUSE_MASTER_STOPPING);
-		}
+		refuse_list(&sv->queue);
+	TAILQ_FOREACH(s, &m->submitters, next) {
+		refuse_list(&s->held);
 		dispatch_retry(s);
 	}
 }

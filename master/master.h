@@ -198,6 +198,13 @@ struct child_ops {
 	void	(*gone)(struct child *, const char *text);
 };
 
+#define SLOT_NONE	UINT32_MAX
+
+struct slot {			/* a delivery open at a child */
+	struct job	*job;		/* NULL: free */
+	uint32_t	 next_free;
+};
+
 struct child {
 	struct generation *gen;
 	enum child_state state;
@@ -218,9 +225,10 @@ struct child {
 	bool		 has_delivered;
 	uint32_t	 window;
 	uint32_t	 open;
-	struct job	**slots;
-	uint32_t	*free_slots;
-	uint32_t	 nslots, nfree;
+	struct slot	*slots;
+	uint32_t	 nslots;	/* in use, or free in the list */
+	uint32_t	 slots_size;
+	uint32_t	 free_slot;	/* SLOT_NONE: all in use */
 	uint32_t	 sequence;
 	struct buf	 stats;		/* attributes of the last STATS */
 	struct buf	 effective;	/* attributes of a READY with options */
@@ -311,7 +319,7 @@ struct service {
 	uint32_t	 nheld;		/* at submitters, for want of room */
 	uint32_t	 njobs;		/* all, running ones too */
 	struct submitters blocked;	/* waiting for room in the queue */
-	uint64_t	 answers[REPLY_PERMANENT + 1];	/* recipients by class */
+	uint64_t	 answers[REPLY_PERMANENT + 1];	/* by class */
 	uint64_t	 restarts;
 	char		*last_error;
 	int64_t		 last_error_ms;	/* wall clock */

@@ -160,6 +160,7 @@ main(int argc, char **argv)
 			path = config_absolute_path(argv[++i]);
 		} else {
 			warnx("unknown argument %s", argv[i]);
+			free(path);
 			return usage(stderr, EX_USAGE);
 		}
 	}

@@ -213,6 +213,37 @@ dispatch(const char *path, int argc, char **argv)
 	return EX_USAGE;
 }
 
+/* The index of the command; 0: all is said and done, with *status_r. */
+static int
+parse(int argc, char **argv, char **path, int *status_r)
+{
+	int i;
+
+	*status_r = EX_OK;
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			usage(stdout, EX_OK);
+			return 0;
+		}
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("nexthop %s\n", NEXTHOP_VERSION);
+			return 0;
+		}
+		if (strcmp(argv[i], "-c") != 0 || i + 1 == argc) {
+			warnx("unknown option %s; see nexthop --help",
+			    argv[i]);
+			*status_r = EX_USAGE;
+			return 0;
+		}
+		free(*path);
+		*path = xstrdup(argv[++i]);
+	}
+	if (i < argc)
+		return i;
+	*status_r = usage(stderr, EX_USAGE);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -221,28 +252,11 @@ main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	log_open("nexthop");
-	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
-		if (strcmp(argv[i], "--help") == 0)
-			return usage(stdout, EX_OK);
-		if (strcmp(argv[i], "--version") == 0) {
-			printf("nexthop %s\n", NEXTHOP_VERSION);
-			return EX_OK;
-		}
-		if (strcmp(argv[i], "-c") != 0 || i + 1 == argc) {
-			warnx("unknown option %s; see nexthop --help",
-			    argv[i]);
-			return EX_USAGE;
-		}
-		free(path);
-		path = xstrdup(argv[++i]);
+	if ((i = parse(argc, argv, &path, &status)) > 0) {
+		if (path == NULL)
+			path = config_default_path();
+		status = dispatch(path, argc - i, argv + i);
 	}
-	if (i == argc) {
-		free(path);
-		return usage(stderr, EX_USAGE);
-	}
-	if (path == NULL)
-		path = config_default_path();
-	status = dispatch(path, argc - i, argv + i);
 	free(path);
 	return status;
 }

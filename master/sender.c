@@ -111,6 +111,13 @@ lose(struct sender *s, const char *fmt, ...)
 
 /* ---- sending ---- */
 
+/* Messages count from 1, so it is never 0. */
+static uint64_t
+delivery_id(uint32_t message, uint32_t part)
+{
+	return message * (UINT64_C(1) << 32) + part;
+}
+
 /* The body's own descriptor for one frame, or -1 for one inline. */
 static int
 body_fd(const struct body *body)
@@ -132,7 +139,7 @@ send_part(struct sender *s)
 	struct rcpt rcpts[ENVELOPE_RCPT_MAX];
 	struct envelope env;
 	const uint32_t *index;
-	uint64_t id = (uint64_t)s->next << 32 | s->next_part;
+	uint64_t id = delivery_id(s->next, s->next_part);
 
 	cli_envelope(s->cli, s->next_part, &env, rcpts, &index);
 	env.relay = s->relay;
@@ -314,7 +321,7 @@ cancel_part(struct sender *s, uint32_t m, uint32_t part)
 		if (!cli_rows_has(s->rows, m, (uint32_t)rcpt))
 			break;
 	if (rcpt != -1 && frame_put_bare(out, FRAME_CANCEL,
-	    (uint64_t)m << 32 | part) == 0)
+	    delivery_id(m, part)) == 0)
 		channel_queued(s->channel, start, -1);
 }
 
@@ -339,7 +346,7 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	s->is_cancelled = true;
 	for (m = 1; m <= s->next && m <= s->cli->count; m++)
 		for (part = 0; part < s->parts; part++)
-			if (is_sent(s, (uint64_t)m << 32 | part) &&
+			if (is_sent(s, delivery_id(m, part)) &&
 			    s->open_parts[m - 1] > 0)
 				cancel_part(s, m, part);
 	timer_set(&s->cancel_wait, CANCEL_WAIT_MS);

@@ -88,6 +88,7 @@ struct delivery {
 	void		*work;		/* the agent's own */
 	const struct front_ops *front;
 	void		*front_data;
+	struct later	*held;		/* the front's: waits to be said */
 };
 
 /*

@@ -477,7 +477,8 @@ cli_read_message(struct cli *c)
 		return -1;
 	}
 	c->body.offset = c->body.len = 0;
-	if (!S_ISREG(st.st_mode) ||
+	/* Files of /proc have no size, yet may have bytes. */
+	if (!S_ISREG(st.st_mode) || st.st_size == 0 ||
 	    (at = lseek(STDIN_FILENO, 0, SEEK_CUR)) == -1)
 		return read_stream(c);
 	if (at > st.st_size)

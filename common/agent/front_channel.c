@@ -94,6 +94,7 @@ front_after_said(struct delivery *d, struct later *go)
 {
 	struct channel_front *f = d->front_data;
 
+	d->held = go;
 	if (channel_fd(f->channel) == -1)
 		loop_later(f->agent->loop, go);
 	else
@@ -318,6 +319,11 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 	struct delivery *d;
 
 	(void)bytes;
+	if (f->is_leaving && frame->type != FRAME_CANCEL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
 	if (fd != -1 && frame->type != FRAME_DELIVER) {
 		close(fd);
 		fail(f, "descriptor with a frame that takes none");
@@ -354,6 +360,21 @@ on_drained(void *arg)
 		loop_stop(f->agent->loop, f->status);
 }
 
+/* End-of-data that has not left shall not leave: nobody would know. */
+static void
+forget_held(struct channel_front *f)
+{
+	struct open_delivery *o;
+	struct later *go;
+
+	while ((go = TAILQ_FIRST(&f->held)) != NULL) {
+		loop_forget(f->agent->loop, go);
+		TAILQ_FOREACH(o, &f->agent->open, next)
+			if (o->d.held == go)
+				o->d.is_past_end = false;
+	}
+}
+
 /* The master is gone: nobody can hear an answer.  What is past end-of-data is
  * given a moment to end in order, everything else is dropped now. */
 static void
@@ -363,7 +384,7 @@ on_closed(void *arg, const char *error)
 
 	if (error != NULL)
 		log_warning("channel: %s", error);
-	release_held(f);
+	forget_held(f);
 	timer_set(&f->orphan, ORPHAN_MS);
 	agent_cancel_all(f->agent);
 	agent_drain(f->agent);

@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,12 +89,27 @@ log_text(void)
 	return text;
 }
 
+/* Where a standard descriptor is closed no socket shall take its place and get
+ * our lines; stdin stays unreadable, which is not the same as empty. */
+static void
+hold_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_WRONLY);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd != -1)
+		close(fd);
+}
+
 void
 log_open(const char *ident)
 {
 	const char *env = getenv(LOG_ENV);
 	static bool is_open;
 
+	hold_standard_descriptors();
 	log_set_ident(ident);
 	if (env != NULL && log_set_text(env) == -1)
 		log_warning("%s=%s: not stderr or syslog, \":\" and a level",

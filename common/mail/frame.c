@@ -398,7 +398,8 @@ deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
 {
 	uint64_t bit;
 
-	if (a->tag != ATTR_RELAY && (a->tag < ATTR_ENV_ID || a->tag > ATTR_HOPS))
+	if (a->tag != ATTR_RELAY &&
+	    (a->tag < ATTR_ENV_ID || a->tag > ATTR_HOPS))
 		return 0;
 	if (!deliver_attr_fits(a)) {
 		*error_r = "attribute of wrong length";

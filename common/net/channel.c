@@ -40,7 +40,7 @@ struct channel {
 	struct timer	 retry;
 	bool		 is_paused;
 	bool		 is_waiting;	/* ev_write is added */
-	bool		 is_ended;	/* the peer closed; frames wait in `in` */
+	bool		 is_ended;	/* the peer closed; `in` waits */
 	bool		 is_cut;	/* the peer takes nothing more */
 
 	struct buf	 in;		/* what is left of earlier pieces */

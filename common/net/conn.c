@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "net/conn_layer.h"
 
 #define READ_BYTES	(64 * 1024)
 #define OUT_BYTES_MAX	((size_t)4 * 1024 * 1024)
@@ -26,7 +27,14 @@ struct conn {
 	void		*arg;
 	struct event	 ev_read, ev_write;
 	struct later	 closed_later, free_later;
-	struct buf	 out;
+	struct buf	 out;		/* above the layer */
+
+	/* TLS */
+	const struct conn_layer_ops *layer_ops;	/* NULL: none */
+	void		*layer;
+	bool		 is_shaking;	/* the handshake is under way */
+	bool		 read_wants_write;	/* and ev_read is not added */
+	bool		 write_wants_read;
 };
 
 static char	 input[READ_BYTES];
@@ -36,6 +44,8 @@ on_free(void *arg)
 {
 	struct conn *c = arg;
 
+	if (c->layer_ops != NULL)
+		c->layer_ops->free(c->layer);
 	buf_clear(&c->out);
 	free(c);
 }
@@ -51,15 +61,22 @@ conn_close(struct conn *c)
 	c->fd = -1;
 }
 
-void
-conn_free(struct conn *c)
+static void
+conn_end(struct conn *c, bool is_clean)
 {
-	if (c == NULL)
-		return;
+	if (c->layer_ops != NULL && c->fd != -1)
+		c->layer_ops->close(c->layer, is_clean);
 	c->is_over = true;
 	loop_forget(c->loop, &c->closed_later);
 	conn_close(c);
 	loop_later(c->loop, &c->free_later);
+}
+
+void
+conn_free(struct conn *c)
+{
+	if (c != NULL)
+		conn_end(c, buf_is_empty(&c->out));
 }
 
 void
@@ -71,7 +88,7 @@ conn_abort(struct conn *c)
 		return;
 	if (c->fd != -1)
 		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
-	conn_free(c);
+	conn_end(c, false);
 }
 
 static void
@@ -119,6 +136,109 @@ conn_cut(struct conn *c, int error)
 	event_active(&c->ev_read, EV_READ, 0);
 }
 
+/* ---- through a layer ---- */
+
+static void
+again(struct conn *c)
+{
+	event_active(&c->ev_read, EV_READ, 0);
+}
+
+/* The owner is called last: it may free the connection. */
+static void
+shake(struct conn *c)
+{
+	bool want_write = false;
+
+	if (c->layer_ops->handshake(c->layer, &want_write) == -1) {
+		if (errno == EAGAIN)
+			wait_write(c, want_write);
+		else
+			conn_fail(c, errno);
+		return;
+	}
+	c->is_shaking = false;
+	wait_write(c, !buf_is_empty(&c->out));
+	if (c->layer_ops->has_input(c->layer))
+		again(c);
+	c->ops->secured(c->arg);
+}
+
+/* No plain bytes came: the end (error 0), an error, or a wait. */
+static void
+nothing_read(struct conn *c, int error, bool want_write)
+{
+	if (error == 0)
+		conn_fail(c, c->cut == EPIPE ? 0 : c->cut);
+	else if (error != EAGAIN || c->cut != 0)
+		conn_fail(c, error != EAGAIN ? error : c->cut);
+	else if (want_write) {
+		/* Until then the socket has nothing new to tell. */
+		c->read_wants_write = true;
+		event_del(&c->ev_read);
+		wait_write(c, true);
+	}
+}
+
+static void
+layer_readable(struct conn *c)
+{
+	bool want_write = false, is_more;
+	size_t n = 0;
+	ssize_t got;
+	int error;
+
+	if (c->is_shaking) {
+		shake(c);
+		return;
+	}
+	do {
+		got = c->layer_ops->read(c->layer, input + n,
+		    sizeof(input) - n, &want_write);
+		error = got == -1 ? errno : 0;
+		if (got > 0)
+			n += (size_t)got;
+		is_more = c->layer_ops->has_input(c->layer);
+	} while (got > 0 && is_more && n < sizeof(input));
+	if (c->write_wants_read) {
+		c->write_wants_read = false;
+		wait_write(c, true);
+	}
+	if (n == 0) {
+		nothing_read(c, error, want_write);
+		return;
+	}
+	/* What else there is to tell comes in the next turn. */
+	if (got > 0 ? is_more || c->cut != 0 : error != EAGAIN || want_write)
+		again(c);
+	c->ops->data(c->arg, input, n);
+}
+
+static ssize_t
+layer_send(struct conn *c, const char *p, size_t n)
+{
+	ssize_t did;
+
+	if (c->is_shaking || c->write_wants_read) {
+		errno = EAGAIN;
+		return -1;
+	}
+	did = c->layer_ops->write(c->layer, p, n, &c->write_wants_read);
+	if (c->write_wants_read)
+		wait_write(c, false);
+	return did;
+}
+
+static inline ssize_t
+send_some(struct conn *c, const char *p, size_t n)
+{
+	if (c->layer_ops != NULL)
+		return layer_send(c, p, n);
+	return send(c->fd, p, n, MSG_NOSIGNAL);
+}
+
+/* ---- what the socket tells ---- */
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -128,6 +248,10 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (c->is_over)
 		return;
+	if (c->layer_ops != NULL) {
+		layer_readable(c);
+		return;
+	}
 	do
 		n = recv(fd, input, sizeof(input), 0);
 	while (n == -1 && errno == EINTR);
@@ -159,12 +283,29 @@ connected(struct conn *c)
 	c->ops->opened(c->arg);
 }
 
+/* The layer waited for the socket; true: all is said for this event. */
+static bool
+layer_writable(struct conn *c)
+{
+	if (c->is_shaking) {
+		shake(c);
+		return true;
+	}
+	if (!c->read_wants_write)
+		return false;
+	c->read_wants_write = false;
+	event_add(&c->ev_read, NULL);
+	layer_readable(c);
+	return true;
+}
+
 static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
 	ssize_t n;
 
+	(void)fd;
 	(void)what;
 	if (c->is_over)
 		return;
@@ -172,8 +313,10 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		connected(c);
 		return;
 	}
+	if (c->layer_ops != NULL && layer_writable(c))
+		return;
 	n = buf_is_empty(&c->out) ? 0 :
-	    send(fd, buf_data(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
+	    send_some(c, buf_data(&c->out), buf_len(&c->out));
 	if (n == -1) {
 		if (errno != EAGAIN && errno != EINTR)
 			conn_cut(c, errno);
@@ -197,7 +340,7 @@ conn_write(struct conn *c, const char *p, size_t n)
 	if (c->is_over || c->cut != 0 || n == 0)
 		return;
 	if (buf_is_empty(&c->out) && c->is_open) {
-		did = send(c->fd, p, n, MSG_NOSIGNAL);
+		did = send_some(c, p, n);
 		if (did == -1 && errno != EAGAIN && errno != EINTR) {
 			conn_cut(c, errno);
 			return;
@@ -211,20 +354,21 @@ conn_write(struct conn *c, const char *p, size_t n)
 		conn_fail(c, ENOBUFS);
 		return;
 	}
-	wait_write(c, true);
+	if (!c->is_shaking && !c->write_wants_read)
+		wait_write(c, true);
 }
 
 void
 conn_want_room(struct conn *c)
 {
-	if (!c->is_over)
+	if (!c->is_over && !c->is_shaking)
 		wait_write(c, true);
 }
 
 bool
 conn_has_room(const struct conn *c)
 {
-	return !c->is_waiting && buf_is_empty(&c->out);
+	return !c->is_waiting && !c->is_shaking && buf_is_empty(&c->out);
 }
 
 int64_t
@@ -234,7 +378,9 @@ conn_sendfile(struct conn *c, int fd, uint64_t offset, size_t n)
 	ssize_t did;
 
 	do
-		did = sendfile(c->fd, fd, &at, n);
+		did = c->layer_ops != NULL ?
+		    c->layer_ops->sendfile(c->layer, fd, offset, n) :
+		    sendfile(c->fd, fd, &at, n);
 	while (did == -1 && errno == EINTR);
 	if (did >= 0)
 		return did;
@@ -257,6 +403,41 @@ conn_local(const struct conn *c, struct addr *a)
 	memset(a, 0, sizeof(*a));
 	a->len = sizeof(a->u);
 	return getsockname(c->fd, &a->u.sa, &a->len);
+}
+
+void
+conn_set_layer(struct conn *c, const struct conn_layer_ops *ops, void *layer)
+{
+	bool want_write = false;
+
+	if (c->layer_ops != NULL || !c->is_open || c->is_over ||
+	    !buf_is_empty(&c->out) || c->ops->secured == NULL) {
+		ops->free(layer);
+		conn_fail(c, EPROTO);
+		return;
+	}
+	c->layer_ops = ops;
+	c->layer = layer;
+	c->is_shaking = true;
+	wait_write(c, false);
+	if (ops->handshake(layer, &want_write) == 0)
+		again(c);		/* secured() comes from there */
+	else if (errno == EAGAIN)
+		wait_write(c, want_write);
+	else
+		conn_fail(c, errno);
+}
+
+void *
+conn_layer(const struct conn *c, const struct conn_layer_ops *ops)
+{
+	return c->layer_ops == ops ? c->layer : NULL;
+}
+
+int
+conn_fd(const struct conn *c)
+{
+	return c->fd;
 }
 
 /*

@@ -4,6 +4,10 @@
  * Output is sent at once as far as the socket takes it; the rest is kept and
  * leaves as soon as it can.  Input is handed over in memory shared by all
  * connections: the callee takes what it needs before it returns.
+ *
+ * TLS is put below an open connection by conn_start_tls() of tls.h; nothing
+ * here changes for the owner then, but secured() is called, and closed() may
+ * come with EPROTO.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -27,6 +31,8 @@ struct conn_ops {
 	/* Connecting failed, the peer closed (error 0), or the stream broke
 	 * (errno). Called once; conn_free() is still the owner's. */
 	void	(*closed)(void *arg, int error);
+	/* The TLS handshake is done; only where TLS was started. */
+	void	(*secured)(void *arg);
 };
 
 /*
@@ -41,17 +47,20 @@ void		 conn_free(struct conn *);
 /* Closes with RST rather than FIN: nothing more may reach the peer. */
 void		 conn_abort(struct conn *);
 
-/* Bytes to send; what the socket does not take is copied. */
+/* Bytes to send; what the socket does not take is copied. During a TLS
+ * handshake all is kept. */
 void		 conn_write(struct conn *, const char *, size_t);
 /* Call drained() when the socket takes more, though nothing is kept. */
 void		 conn_want_room(struct conn *);
-/* Nothing is kept, and the socket is not known to be full. */
+/* Nothing is kept, the socket is not known to be full, and no TLS handshake is
+ * under way. */
 bool		 conn_has_room(const struct conn *);
 /*
  * Bytes of a file straight to the socket, as many as it takes; only with room.
  * How many; 0 where the file ends before; -1 with errno: EAGAIN (drained()
  * tells when to go on; also where the connection is broken, which closed()
- * tells), else the file cannot be sent this way.
+ * tells), else the file cannot be sent this way: EOPNOTSUPP over TLS, unless
+ * the kernel encrypts.
  */
 int64_t		 conn_sendfile(struct conn *, int fd, uint64_t offset,
 		    size_t n);

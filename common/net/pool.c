@@ -27,6 +27,7 @@ struct pool_host {
 	struct share_row *row;		/* counted with other processes */
 	uint32_t	 nplaces;	/* all, granted ones too */
 	uint32_t	 nidle;
+	uint32_t	 nleaving;	/* were idle, say goodbye */
 	uint32_t	 nwaiting;
 	struct place_list idle;		/* used last first */
 	struct wait_list waiting;
@@ -111,6 +112,8 @@ static void
 retire(struct pool_place *pl)
 {
 	take_idle(pl);
+	pl->is_leaving = true;
+	pl->host->nleaving++;
 	pl->host->pool->ops->close_idle(pl);
 }
 
@@ -235,6 +238,8 @@ pool_leave(struct pool *p, struct pool_place *pl)
 		return;
 	if (pl->is_idle)
 		take_idle(pl);
+	if (pl->is_leaving)
+		h->nleaving--;
 	pl->host = NULL;
 	place_freed(h);
 }
@@ -266,7 +271,8 @@ grant_one(struct pool_host *h)
 		h->pool->ops->granted(w, NULL);
 		return true;
 	}
-	if ((pl = TAILQ_LAST(&h->idle, place_list)) != NULL)
+	if (h->nleaving == 0 &&
+	    (pl = TAILQ_LAST(&h->idle, place_list)) != NULL)
 		retire(pl);		/* its place comes with pool_leave() */
 	return false;
 }

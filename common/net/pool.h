@@ -28,6 +28,7 @@ struct pool_place {
 	const char	*key;		/* what a reuse must match; owner's */
 	int64_t		 idle_until_ms;
 	bool		 is_idle;
+	bool		 is_leaving;	/* close_idle() was called */
 };
 
 /* Someone who waits; embedded. */

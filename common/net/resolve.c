@@ -228,14 +228,15 @@ answer_all(struct name *n)
 static struct name *
 find_name(struct resolver *r, const char *text)
 {
+	size_t size = strlen(text) + 1;
 	uint32_t b = bucket_of(text);
 	struct name *n;
 
 	LIST_FOREACH(n, &r->buckets[b], in_bucket)
 		if (strcasecmp(n->text, text) == 0)
 			return n;
-	n = xcalloc(1, sizeof(*n) + strlen(text) + 1);
-	strcpy(n->text, text);
+	n = xcalloc(1, sizeof(*n) + size);
+	memcpy(n->text, text, size);
 	n->r = r;
 	TAILQ_INIT(&n->queries);
 	later_init(&n->answer_later, on_answer, n);

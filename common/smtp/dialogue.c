@@ -183,7 +183,7 @@ prepare(struct smtp_session *s)
 	 */
 	tx->is_raw = tx->job->facts.is_clean && tx->source.mem == NULL &&
 	    (tx->is_chunked || (!tx->job->facts.has_dot_line &&
-	    false));
+	    body_is_sealed(&tx->source)));
 	crlf_init(&tx->crlf, !tx->is_chunked);
 	if (tx->is_early)
 		tx_announce_end(s, tx);
@@ -553,7 +553,8 @@ const struct smtp_step smtp_steps[SMTP_VERBS] = {
 	    helo_send, helo_reply, .is_last = true },
 	[LHLO] = { "LHLO", "sending LHLO", STAGE_EHLO,
 	    lhlo_send, lhlo_reply, .is_last = true },
-	[PREPARE] = { "", "preparing", STAGE_MAIL, prepare, NULL },
+	[PREPARE] = { "", "preparing", STAGE_MAIL,
+	    prepare, NULL, .is_last = false },
 	[MAIL] = { "MAIL FROM", "sending MAIL FROM", STAGE_MAIL,
 	    mail_send, mail_reply, .is_of_tx = true },
 	[RCPT] = { "RCPT TO", "sending RCPT TO", STAGE_RCPT,
@@ -568,7 +569,7 @@ const struct smtp_step smtp_steps[SMTP_VERBS] = {
 	    dot_send, dot_reply, .is_last = true, .is_data = true,
 	    .is_of_tx = true },
 	[RSET] = { "RSET", "sending RSET", STAGE_EHLO,
-	    rset_send, rset_reply },
+	    rset_send, rset_reply, .is_last = false },
 	[QUIT] = { "QUIT", "sending QUIT", STAGE_EHLO,
 	    quit_send, quit_reply, .is_last = true },
 };

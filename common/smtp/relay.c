@@ -68,7 +68,7 @@ struct smtp_relay {
 	struct source_set *sources;
 	struct resolver	*resolver;	/* once a name was met */
 	struct pool	*pool;
-	uint32_t	 nsessions;
+	LIST_HEAD(, smtp_session) sessions;
 	uint64_t	 connections, reused;
 };
 
@@ -290,8 +290,9 @@ on_gone(struct smtp_session *s)
 	struct smtp_relay *r = s->owner;
 
 	pool_leave(r->pool, &s->place);
+	LIST_REMOVE(s, next);
 	smtp_session_free(s);
-	if (--r->nsessions == 0)
+	if (LIST_EMPTY(&r->sessions))
 		agent_quiet(r->agent);
 }
 
@@ -406,6 +407,12 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 	struct smtp_session *s;
 
 	w->state = WORK_IDLE;
+	if (place != NULL && !smtp_session_is_usable(session_of(place))) {
+		/* It was idle until it was too old. */
+		smtp_session_quit(session_of(place));
+		ask_for_place(w);
+		return;
+	}
 	if (place != NULL) {
 		r->reused++;
 		talk(w, session_of(place));
@@ -422,7 +429,7 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 		return;
 	}
 	s->want_trace = agent_trace(r->agent);
-	r->nsessions++;
+	LIST_INSERT_HEAD(&r->sessions, s, next);
 	r->connections++;
 	pool_enter(wait, &s->place, s->key);
 	talk(w, s);
@@ -624,6 +631,12 @@ take_overrides(struct work *w)
 			return false;
 		}
 	}
+	if (env->envid != NULL && !xtext_is_valid(env->envid)) {
+		reply_cause(&r, d->arena, STAGE_NONE, CAUSE_BAD_OVERRIDE,
+		    "ENVID", env->envid, "not xtext");
+		answer_rest(w, &r);
+		return false;
+	}
 	w->ehlo = env->ehlo != NULL ? env->ehlo : w->relay->ehlo;
 	if (strlen(w->ehlo) > DOMAIN_MAX || strpbrk(w->ehlo, " \t<>") != NULL ||
 	    *w->ehlo == '\0') {
@@ -652,7 +665,10 @@ take_addressees(struct work *w)
 	w->todo = arena_alloc(d->arena, n * sizeof(*w->todo));
 	w->job.rcpts = arena_calloc(d->arena, n, sizeof(*w->job.rcpts));
 	for (i = 0; i < n; i++) {
-		if (address_parse(d->env.rcpts[i].addr, d->arena,
+		error = "its ORCPT is no xtext";
+		if ((d->env.rcpts[i].orcpt == NULL ||
+		    xtext_is_valid(d->env.rcpts[i].orcpt)) &&
+		    address_parse(d->env.rcpts[i].addr, d->arena,
 		    &w->job.rcpts[i], &error) == 0) {
 			w->todo[w->ntodo++] = i;
 			continue;
@@ -716,7 +732,7 @@ smtp_relay_drain(void *state)
 bool
 smtp_relay_is_busy(void *state)
 {
-	return ((struct smtp_relay *)state)->nsessions > 0;
+	return !LIST_EMPTY(&((struct smtp_relay *)state)->sessions);
 }
 
 void
@@ -795,7 +811,18 @@ void
 smtp_relay_free(void *state)
 {
 	struct smtp_relay *r = state;
+	struct smtp_session *s;
+	struct smtp_tx *tx;
 
+	/* Who has not answered QUIT until now is not waited for. */
+	while ((s = LIST_FIRST(&r->sessions)) != NULL) {
+		tx = s->tx;
+		smtp_session_abort(s);
+		tx_free(tx);
+		pool_leave(r->pool, &s->place);
+		LIST_REMOVE(s, next);
+		smtp_session_free(s);
+	}
 	pool_free(r->pool);
 	resolver_free(r->resolver);
 	source_set_free(r->sources);

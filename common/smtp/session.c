@@ -741,5 +741,6 @@ smtp_session_abort(struct smtp_session *s)
 void
 smtp_session_free(struct smtp_session *s)
 {
+	loop_forget(s->loop, &s->gone_later);
 	loop_later(s->loop, &s->free_later);
 }

@@ -70,6 +70,7 @@ struct smtp_session_ops {
 
 struct smtp_session {
 	struct pool_place place;	/* the owner's business */
+	LIST_ENTRY(smtp_session) next;	/* likewise */
 	struct loop	*loop;
 	const struct smtp_conf *conf;
 	const struct smtp_session_ops *ops;

@@ -187,12 +187,40 @@ tx_drop_kept(struct smtp_tx *tx)
 	tx->kept = NULL;
 }
 
+/*
+ * A large body whose submitter vouches for its form need not be looked at,
+ * where its bytes leave as they are and counted: what it holds cannot be taken
+ * for anything else.
+ */
+static bool
+is_vouched(const struct smtp_session *s, const struct smtp_tx *tx)
+{
+	const struct envelope *env = &tx->job->d->env;
+
+	return (env->flags & ENV_WIRE_FORM) != 0 &&
+	    (env->body_type == BODY_7BIT || env->body_type == BODY_8BITMIME) &&
+	    (env->flags & ENV_SMTPUTF8) == 0 && tx->source.mem == NULL &&
+	    tx->source.len > KEEP_BYTES && s->conf->chunking &&
+	    (s->offer.exts & EXT_CHUNKING) != 0 &&
+	    s->conf->nul_bytes == NUL_SEND;
+}
+
 static int
 look_at_body(struct smtp_session *s, struct smtp_tx *tx)
 {
 	struct smtp_job *job = tx->job;
 	struct reply r;
 
+	if (!job->has_facts && is_vouched(s, tx)) {
+		/* Not kept in the job: the next host may offer less. */
+		job->facts = (struct body_facts){
+			.is_clean = true,
+			.has_8bit = job->d->env.body_type == BODY_8BITMIME,
+			.wire_len = tx->source.len,
+		};
+		body_reader_init(&tx->reader, &tx->source);
+		return 0;
+	}
 	if (keep_body(tx) == 0 &&
 	    (job->has_facts || body_look(&tx->source, &job->facts) == 0)) {
 		job->has_facts = true;

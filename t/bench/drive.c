@@ -26,6 +26,7 @@
 
 #include "agent/front.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/str.h"
 #include "net/channel.h"
 #include "../tools/lib/messages.h"
@@ -45,7 +46,7 @@ struct drive {
 	struct rcpt	 rcpts[RCPTS_MAX];
 	uint32_t	 nrcpt;
 	int64_t		 count, in_flight, size, hold_ms, timeout_ms;
-	bool		 is_inline, want_memory;
+	bool		 is_inline, is_vouched, want_memory;
 	pid_t		 pid;		/* under test, its children too */
 
 	struct loop	*loop;
@@ -128,6 +129,10 @@ send_one(struct drive *d)
 	};
 	size_t start = buf_len(out);
 
+	if (d->is_vouched) {
+		env.flags = ENV_WIRE_FORM;
+		env.body_type = BODY_7BIT;
+	}
 	if (d->is_inline)
 		env.body.mem = m->mem + at;
 	else if ((env.body.fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 0)) == -1)
@@ -401,6 +406,7 @@ usage(void)
 	    "  --in-flight=N   of them without an answer (40)\n"
 	    "  --size=BYTES    each; else 1, 2, 3, 4 KiB in turn\n"
 	    "  --inline        bodies in the frame, not by descriptor\n"
+	    "  --vouch         say that the bodies have their wire form\n"
 	    "  --memory        watch the memory too\n"
 	    "  --hold=MS       then keep all open and look at it again\n"
 	    "  --timeout=MS    for all (120000)\n"
@@ -428,6 +434,7 @@ take_option(struct drive *d, int c, char *arg)
 	case 'f': d->in_flight = number(arg, 1, FRAME_WINDOW_MAX); break;
 	case 's': d->size = number(arg, 512, 1 << 30); break;
 	case 'i': d->is_inline = true; break;
+	case 'v': d->is_vouched = true; break;
 	case 'm': d->want_memory = true; break;
 	case 'h': d->hold_ms = number(arg, 0, 3600000); break;
 	case 't': d->timeout_ms = number(arg, 1, 3600000); break;
@@ -455,6 +462,7 @@ take_options(struct drive *d, int argc, char **argv)
 	static const struct option options[] = {
 		{ "count", 1, NULL, 'n' }, { "in-flight", 1, NULL, 'f' },
 		{ "size", 1, NULL, 's' }, { "inline", 0, NULL, 'i' },
+		{ "vouch", 0, NULL, 'v' },
 		{ "memory", 0, NULL, 'm' }, { "hold", 1, NULL, 'h' },
 		{ "timeout", 1, NULL, 't' }, { "socket", 1, NULL, 'u' },
 		{ "relay", 1, NULL, 'r' }, { "from", 1, NULL, 'F' },
@@ -484,7 +492,7 @@ main(int argc, char **argv)
 	int status, ended = 0;
 
 	take_options(&d, argc, argv);
-	raise_descriptor_limit();
+	raise_files_limit();
 	signal(SIGPIPE, SIG_IGN);
 	messages_make(&d.messages, d.count, d.size);
 	d.loop = loop_new();

@@ -7,7 +7,7 @@
 # A test lives in the folder $D with a short path, because that of a socket
 # must be. Whatever is started here is ended by nh_teardown(), by its pid; a
 # process that is left then, or a sanitizer's report, fails the test.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2119,SC2120
 
 bats_require_minimum_version 1.5.0
 

@@ -1,5 +1,5 @@
 # Helpers of the tests that deliver over SMTP; loaded after nexthop.bash.
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2034,SC2153,SC2154
 
 # What the scripted server says up to EHLO, without and with PIPELINING, and
 # the rest of a transaction that goes well (without PIPELINING).
@@ -43,7 +43,9 @@ give()
 
 nh_ms()
 {
-	echo "${EPOCHREALTIME/[.,]/}" | sed 's/...$//'
+	local us=${EPOCHREALTIME/[.,]/}
+
+	echo "${us%???}"
 }
 
 # took MIN MAX: the last delivery lasted that long, in milliseconds. What runs
@@ -62,10 +64,9 @@ row()
 	local got=()
 	mapfile -d $'\t' -t got < <(sed -n "$1p" "$D/rows" | tr -d '\n')
 
+	# shellcheck disable=SC2053 # a pattern is meant
 	[[ ${got[0]} == "$2" && ${got[1]} == "$3" && ${got[2]} == "$4" &&
-	    ${got[3]} == "$5" ]] &&
-	    # shellcheck disable=SC2053 # a pattern is meant
-	    [[ ${got[4]} == ${6-*} ]] || {
+	    ${got[3]} == "$5" && ${got[4]} == ${6-*} ]] || {
 		echo "answer $1 is not: ${*:2}"
 		cat "$D/rows"
 		return 1

@@ -93,7 +93,11 @@ on_closed(void *arg, int error)
 }
 
 static const struct conn_ops ops = {
-	on_opened, on_data, on_drained, on_progress, on_closed
+	.opened = on_opened,
+	.data = on_data,
+	.drained = on_drained,
+	.progress = on_progress,
+	.closed = on_closed,
 };
 
 /* ---- the other side ---- */

@@ -721,16 +721,20 @@ static const struct result_row result_rows[] = {
 	{ "stage unknown", UNSOUND, .reply = "\1\1\0\372\2\0\0\14" },
 	{ "index twice", MALFORMED, .reply = GOOD, .extra = {
 	    ATTR_INDEX, 4, "\0\0\0\1" } },
-	{ "reply twice", MALFORMED, .reply = GOOD, .extra = { ATTR_REPLY, 8, GOOD } },
-	{ "short reply", MALFORMED, .reply = NULL, .extra = { ATTR_REPLY, 7, GOOD } },
+	{ "reply twice", MALFORMED, .reply = GOOD, .extra = {
+	    ATTR_REPLY, 8, GOOD } },
+	{ "short reply", MALFORMED, .reply = NULL, .extra = {
+	    ATTR_REPLY, 7, GOOD } },
 	{ "text with NUL", MALFORMED, .reply = GOOD, .no_text = true, .extra = {
 	    ATTR_TEXT, 1, "\0" } },
 	{ "short index", MALFORMED, .reply = GOOD, .no_index = true, .extra = {
 	    ATTR_INDEX, 3, "\0\0\0" } },
-	{ "index too high", NO_INDEX, .reply = GOOD, .no_index = true, .extra = {
-	    ATTR_INDEX, 4, "\377\377\377\377" } },
-	{ "port long", MALFORMED, .reply = GOOD, .extra = { ATTR_PORT, 4, NIL } },
-	{ "times short", MALFORMED, .reply = GOOD, .extra = { ATTR_TIMES, 12, NIL NIL } },
+	{ "index too high", NO_INDEX, .reply = GOOD, .no_index = true,
+	    .extra = { ATTR_INDEX, 4, "\377\377\377\377" } },
+	{ "port long", MALFORMED, .reply = GOOD, .extra = {
+	    ATTR_PORT, 4, NIL } },
+	{ "times short", MALFORMED, .reply = GOOD, .extra = {
+	    ATTR_TIMES, 12, NIL NIL } },
 	{ "unknown", MALFORMED, .reply = GOOD, .extra = { 59, 0, "" } },
 	{ "skippable", NULL, .reply = GOOD, .extra = { 0x803b, 0, "" } },
 };

@@ -158,7 +158,7 @@ took(int64_t start, const struct test_timer *t, int64_t ms)
 {
 	int64_t d = t->fired_ms - start;
 
-	if (d >= ms - 1 && d < ms + 400)
+	if (d >= ms - 1 && d < ms + 2000)
 		return true;
 	diag("%lld ms instead of %lld", (long long)d, (long long)ms);
 	return false;
@@ -213,14 +213,14 @@ test_timer_moves(void)
 
 	t.has_fired = false;
 	t.fired = 0;
-	timer_set(&t.t, 20);
+	timer_set(&t.t, 600);
 	for (i = 0; i < 8; i++) {	/* put off again and again */
 		turn_for(loop, 10);
-		timer_set(&t.t, 20);
+		timer_set(&t.t, 600);
 		start = loop_now_ms(loop);
 	}
 	is_int(t.fired, 0, "timer: put off, does not fire");
-	ok(turn_until(loop, &t.has_fired) && took(start, &t, 20),
+	ok(turn_until(loop, &t.has_fired) && took(start, &t, 600),
 	    "timer: fires at the last moment it was given");
 	is_int(t.fired, 1, "timer: once");
 

@@ -248,6 +248,27 @@ test_masks(void)
 	ok(best, "masks made as this machine can");
 }
 
+/* Two bytes that go together, in all places of a run and on its borders. */
+static void
+test_run_pairs(void)
+{
+	static const char	pairs[][3] = { "\n.", "\r\n", "\r.", "\ra",
+	    "\n\n", "\r\r", "\n\r", ".\n" };
+	char			buf[RUN_BYTES + 2], *p = buf + 1;
+	struct run		want;
+	bool			held = true;
+
+	for (size_t k = 0; k < sizeof(pairs) / sizeof(pairs[0]); k++)
+		for (size_t i = 0; i < RUN_BYTES + 1; i++) {
+			memset(buf, 'a', sizeof(buf));
+			memcpy(buf + i, pairs[k], 2);
+			want = reference_run(p);
+			held &= runs_are_equal(run_look_word(p), want);
+			held &= runs_are_equal(run_look(p), want);
+		}
+	ok(held, "pairs of bytes in a run");
+}
+
 /* Also runs full of one byte, where counts are highest. */
 static void
 test_runs(void)
@@ -290,6 +311,13 @@ make_text(char *to, size_t n, size_t max, const char *ends)
 	}
 }
 
+static void
+put_line_end(char *to)
+{
+	to[0] = '\r';
+	to[1] = '\n';
+}
+
 /*
  * Text of which no more than a few bytes are out of place, in the body from
  * its first byte or after a header.
@@ -309,7 +337,7 @@ test_text(void)
 			n = 1500 + draw(4500);
 			make_text(from, n, 2 + draw(900), ends[e]);
 			if (draw(4) != 0)
-				memcpy(from, "\r\n", 2);
+				put_line_end(from);
 			for (unsigned k = draw(4); k > 0; k--)
 				from[draw((uint32_t)n)] = odd[draw(5)];
 			at = draw((uint32_t)n - 1000);
@@ -319,6 +347,34 @@ test_text(void)
 		}
 		ok(held, "like the reference with nearly plain text %d", e);
 	}
+}
+
+/*
+ * A lone CR anywhere in plain text, also as the last byte of a run, and about
+ * the longest line behind it.  The memory ends with the text.
+ */
+static void
+test_lone_cr(void)
+{
+	char	*from, got[8000], want[8000];
+	size_t	 n, whole = 1 << 20;	/* mostly in one piece */
+	bool	 held = true;
+
+	for (size_t at = 900; at < 2500; at++) {
+		n = at + 1 + 997 + draw(4);
+		from = malloc(n);
+		make_text(from, n, 80, "\r\r");
+		put_line_end(from);
+		put_line_end(from + n - at);
+		held &= holds(from + n - at, at, got, want, whole);
+		from[at] = '\r';
+		memset(from + at + 1, 'a', n - at - 1);
+		held &= holds(from, n, got, want, whole);
+		from[n - 1] = '\n';
+		held &= holds(from, n, got, want, whole);
+		free(from);
+	}
+	ok(held, "like the reference with a lone CR in plain text");
 }
 
 static struct body_facts
@@ -508,10 +564,12 @@ main(void)
 	test_examples();
 	test_masks();
 	test_runs();
+	test_run_pairs();
 	test_borders();
 	test_line_lengths();
 	test_random();
 	test_text();
+	test_lone_cr();
 	test_facts();
 	test_read();
 	test_sealed();

@@ -363,7 +363,7 @@ test_idle_ends(void)
 		loop_turn(loop, 100);
 	ms = clock_mono_ms() - begin;
 	is_str(closed, "213", "idle: in the order they became idle");
-	ok(ms >= 75 && ms < 500, "idle: the last after its time");
+	ok(ms >= 75 && ms < 2000, "idle: the last after its time");
 	finish();
 
 	start(0);
@@ -431,8 +431,8 @@ test_late(void)
 	while (!b[0].is_late && clock_mono_ms() < now + 5000)
 		loop_turn(loop, 100);
 	is_str(trace, "ABCzyx", "late: each at its time");
-	ok(b[1].late_ms - now >= 29 && b[1].late_ms - now < 400 &&
-	    b[0].late_ms - now >= 89 && b[0].late_ms - now < 400,
+	ok(b[1].late_ms - now >= 29 && b[1].late_ms - now < 900 &&
+	    b[0].late_ms - now >= 89 && b[0].late_ms - now < 900,
 	    "late: in time (%lld, %lld)", (long long)(b[1].late_ms - now),
 	    (long long)(b[0].late_ms - now));
 	ok(counts(LIMIT, 0, 0, 1), "late: nobody waits");
@@ -462,7 +462,7 @@ test_late_under_load(void)
 		loop_turn(loop, 1);
 		pool_take_back(pool, &busy.w);
 	}
-	ok(late.is_late && late.late_ms < begin + 600,
+	ok(late.is_late && late.late_ms < begin + 900,
 	    "late under load: after %lld ms",
 	    (long long)(late.late_ms - begin));
 	for (i = 0; i < 3; i++)
