@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/share.h"
 #include "base/str.h"
 
 #define STATS_MAX	(256 * 1024)
@@ -149,6 +150,9 @@ on_finish(void *arg)
 
 	timer_stop(&c->timer);
 	c->state = CHILD_DOWN;
+	if (c->gen->share != NULL)
+		share_clear(c->gen->share,
+		    (unsigned)(c - c->gen->children));
 	wait_status_text(c->wait_status, text, sizeof(text));
 	c->gen->ops->gone(c, c->why != NULL ? c->why : text);
 }
@@ -451,6 +455,8 @@ void
 child_start(struct child *c)
 {
 	const struct relay_conf *r = c->gen->conf;
+	struct spawn_share share = { c->gen->share_fd,
+	    (unsigned)(c - c->gen->children) };
 	char error[512];
 	int fd;
 
@@ -460,7 +466,7 @@ child_start(struct child *c)
 	c->wait_status = 0;
 	c->started_ms = loop_now_ms(c->gen->loop);
 	fd = spawn(c->gen->reaper, &c->process, r->program, &r->identity,
-	    error, sizeof(error));
+	    &share, error, sizeof(error));
 	if (fd == -1) {
 		c->why = xasprintf("%s: %s", r->program, error);
 		c->is_reaped = true;

@@ -4,9 +4,13 @@
  */
 #include "master.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "net/share.h"
 
 static void
 on_free(void *arg)
@@ -17,6 +21,9 @@ on_free(void *arg)
 	for (i = 0; i < g->nchildren; i++)
 		child_clear(&g->children[i]);
 	config_unref(g->conf->config);
+	share_free(g->share);
+	if (g->share_fd != -1)
+		close(g->share_fd);
 	free(g->children);
 	free(g);
 }
@@ -36,6 +43,11 @@ generation_new(struct loop *loop, struct reaper *reaper,
 	g->ops = ops;
 	g->owner = owner;
 	g->nchildren = nchildren;
+	g->share_fd = -1;
+	if (nchildren > 1 &&
+	    (g->share = share_new(nchildren, &g->share_fd)) == NULL)
+		log_warning("relay %s: processes count connections each for "
+		    "itself: %s", conf->name, strerror(errno));
 	g->children = xcalloc(nchildren, sizeof(*g->children));
 	for (i = 0; i < nchildren; i++)
 		child_init(&g->children[i], g);

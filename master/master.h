@@ -40,6 +40,7 @@ struct job;
 struct master;
 struct rollout;
 struct service;
+struct share;
 struct submitter;
 
 #define SUBMIT_WINDOW		4096	/* open deliveries of a submitter */
@@ -167,12 +168,19 @@ void		 reaper_kill_all(struct reaper *, int sig);
 /* Before exit, all being killed: waits, but not long, until they are gone. */
 void		 reaper_wait(struct reaper *);
 
+/* What the processes of one relay share (share.h). */
+struct spawn_share {
+	int		 fd;		/* -1 = nothing */
+	unsigned	 index;		/* of this process */
+};
+
 /*
  * Starts a program with a socket at descriptor 3; returns our end of it, or
  * -1 with a text in error: then there is no process.
  */
 int		 spawn(struct reaper *, struct process *, const char *program,
-		    const struct identity *, char *error, size_t);
+		    const struct identity *, const struct spawn_share *,
+		    char *error, size_t);
 /* "ended by signal 9 (Killed)", "exited with status 1" */
 void		 wait_status_text(int status, char *, size_t);
 
@@ -260,6 +268,8 @@ struct generation {
 	unsigned	 number;
 	unsigned	 nchildren;
 	struct child	*children;
+	struct share	*share;		/* with more than one child */
+	int		 share_fd;
 	struct later	 free_later;
 };
 TAILQ_HEAD(generations, generation);

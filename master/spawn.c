@@ -10,7 +10,6 @@
 #include "master.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -24,10 +23,12 @@
 
 #include "agent/agent.h"
 #include "base/mem.h"
+#include "base/process.h"
+#include "net/share.h"
 
 #define CHANNEL_FD	3
 #define EXEC_ERROR_FD	4
-#define FILES_MAX	1048576
+#define SHARE_FD	5
 #define WAIT_TURNS	200
 
 struct reaper {
@@ -128,15 +129,17 @@ child_fail(const char *what)
 	_exit(127);
 }
 
-/* Sockets 3 and error pipe 4, whatever their numbers were. */
+/* Socket 3, error pipe 4, shared memory 5, whatever their numbers were. */
 static void
-arrange_fds(int channel, int exec_error)
+arrange_fds(int channel, int exec_error, int share)
 {
 	int fd;
 
-	/* Both out of the way of 0..4 first. */
+	/* All out of the way of 0..5 first. */
 	channel = fcntl(channel, F_DUPFD, 10);
 	exec_error = fcntl(exec_error, F_DUPFD, 10);
+	if (share != -1)
+		share = fcntl(share, F_DUPFD, 10);
 	if (channel == -1 || exec_error == -1 ||
 	    dup2(exec_error, EXEC_ERROR_FD) == -1)
 		_exit(127);
@@ -147,7 +150,9 @@ arrange_fds(int channel, int exec_error)
 	dup2(fd, STDIN_FILENO);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	fcntl(EXEC_ERROR_FD, F_SETFD, FD_CLOEXEC);
-	closefrom(EXEC_ERROR_FD + 1);
+	if (share != -1 && dup2(share, SHARE_FD) == -1)
+		child_fail("dup2");
+	closefrom(share == -1 ? SHARE_FD : SHARE_FD + 1);
 }
 
 static void
@@ -165,13 +170,7 @@ reset_signals(void)
 static void
 become(const struct identity *id)
 {
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max < FILES_MAX ?
-		    files.rlim_max : FILES_MAX;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	raise_files_limit();
 	if (id->is_set) {
 		if (setgroups((size_t)id->ngroups, id->groups) == -1)
 			child_fail("setgroups");
@@ -198,12 +197,12 @@ inherited(const char *name)
  * agent would be lost.
  */
 static char **
-clean_environment(void)
+clean_environment(const struct spawn_share *share)
 {
 	static const char *const kept[] = {
 		"TZ", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"
 	};
-	char **env = xcalloc(4 + sizeof(kept) / sizeof(kept[0]), sizeof(*env));
+	char **env = xcalloc(5 + sizeof(kept) / sizeof(kept[0]), sizeof(*env));
 	size_t i, n = 0;
 
 	env[n] = inherited("PATH");
@@ -212,6 +211,9 @@ clean_environment(void)
 		    "/usr/sbin:/usr/bin:/sbin:/bin");
 	env[n++] = xasprintf("%s=%d", CHANNEL_ENV, CHANNEL_FD);
 	env[n++] = xasprintf("%s=%s", LOG_ENV, log_text());
+	if (share->fd != -1)
+		env[n++] = xasprintf("%s=%d:%u", SHARE_ENV, SHARE_FD,
+		    share->index);
 	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		if ((env[n] = inherited(kept[i])) != NULL)
 			n++;
@@ -220,13 +222,13 @@ clean_environment(void)
 
 static _Noreturn void
 run(const char *program, const struct identity *id, char **env, int channel,
-    int exec_error)
+    int exec_error, int share)
 {
 	char *argv[] = { (char *)(uintptr_t)program, NULL };
 
 	setpgid(0, 0);
 	reset_signals();
-	arrange_fds(channel, exec_error);
+	arrange_fds(channel, exec_error, share);
 	become(id);
 	execve(program, argv, env);
 	child_fail("cannot execute");
@@ -265,8 +267,8 @@ env_free(char **env)
 
 /* The child's pid, or -1 with a text. */
 static pid_t
-fork_exec(const char *program, const struct identity *id, int channel,
-    char *error, size_t size)
+fork_exec(const char *program, const struct identity *id,
+    const struct spawn_share *share, int channel, char *error, size_t size)
 {
 	char **env;
 	int outcome[2];
@@ -276,9 +278,9 @@ fork_exec(const char *program, const struct identity *id, int channel,
 		snprintf(error, size, "pipe: %s", strerror(errno));
 		return -1;
 	}
-	env = clean_environment();
+	env = clean_environment(share);
 	if ((pid = fork()) == 0)
-		run(program, id, env, channel, outcome[1]);
+		run(program, id, env, channel, outcome[1], share->fd);
 	if (pid == -1)
 		snprintf(error, size, "fork: %s", strerror(errno));
 	close(outcome[1]);
@@ -293,7 +295,8 @@ fork_exec(const char *program, const struct identity *id, int channel,
 
 int
 spawn(struct reaper *reaper, struct process *p, const char *program,
-    const struct identity *id, char *error, size_t size)
+    const struct identity *id, const struct spawn_share *share, char *error,
+    size_t size)
 {
 	int ends[2];
 
@@ -301,7 +304,7 @@ spawn(struct reaper *reaper, struct process *p, const char *program,
 		snprintf(error, size, "socketpair: %s", strerror(errno));
 		return -1;
 	}
-	p->pid = fork_exec(program, id, ends[1], error, size);
+	p->pid = fork_exec(program, id, share, ends[1], error, size);
 	close(ends[1]);
 	if (p->pid == -1) {
 		p->pid = 0;

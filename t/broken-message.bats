@@ -149,7 +149,7 @@ refused_nul()
 
 @test "every byte there is" {
 	python_message 'out(bytes(range(256)) * 300 + bytes(range(255, -1, -1)))'
-	both reaches
+	both reaches eightbit=send
 }
 
 # ---- where it comes from ----

@@ -214,7 +214,7 @@ assert not re.search(rb"(?<!\r)\n|\r(?!\n)", data)'
 
 @test "R-CT-05: the bytes of the header are not touched" {
 	message '%b' "From: s@x.test\r\nSubject: $(printf 'W%.0s' {1..120})\r\nX-Odd:nospace\r\nX-odd :  two  spaces \r\nX-Tab:\tx\t\r\nX-Long: $(printf 'y%.0s' {1..995})\r\nX-Fold: a\r\n  b\r\n\tc\r\nX-Empty:\r\nx-8: \xe9\x81\r\nDKIM-Signature: v=1; a=rsa-sha256;\r\n\tb=abc=\r\nBcc: hidden@x.test\r\n\r\nbody \r\n"
-	both reaches
+	both reaches eightbit=send
 	[[ $(wire sent fake | wc -c) -eq $(($(wc -c <"$MSG") + 3)) ]]
 }
 
@@ -230,12 +230,12 @@ r = random.Random(3)
 out(b"a: b\r\n\r\n")
 for n in range(20000):
     out(r.randbytes(r.randrange(120)) + b"\r\n")'
-	both reaches
+	both reaches eightbit=send
 	rm -f fake
 	fake_start "${HELLO[@]}" "${TAKE[@]}" "${BYE[@]}"
 	# shellcheck disable=SC2002 # a pipe is meant
-	cat "$MSG" | VIA=agent try static host=127.0.0.1 port="$port" -- \
-		s@x.test r@x.test
+	cat "$MSG" | VIA=agent try static host=127.0.0.1 port="$port" \
+		eightbit=send -- s@x.test r@x.test
 	fake_well
 	cmp <(wire sent fake) <(wire want <"$MSG")
 }

@@ -13,7 +13,9 @@
 #include "mail/address.h"
 #include "mail/reply.h"
 
-#define ROW_BYTES_MAX	(64 * 1024)
+/* The longest argument (MAX_ARG_STRLEN) with every byte as \u00xx, and the
+ * texts of an answer. */
+#define ROW_BYTES_MAX	(1024 * 1024)
 
 struct row {
 	char		*text;		/* NULL until answered */
@@ -41,7 +43,6 @@ add_json_string(struct buf *b, const char *s)
 	const unsigned char *p;
 	size_t n = strlen(s);
 
-	buf_puts(b, "\"");
 	if (!str_is_utf8(s, n)) {	/* JSON is UTF-8 (RFC 8259 §8.1) */
 		char *shown = xmalloc(4 * n + 1);
 
@@ -50,6 +51,7 @@ add_json_string(struct buf *b, const char *s)
 		free(shown);
 		return;
 	}
+	buf_puts(b, "\"");
 	for (p = (const unsigned char *)s; *p != '\0'; p++)
 		if (*p == '"' || *p == '\\')
 			buf_printf(b, "\\%c", *p);

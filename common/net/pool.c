@@ -15,7 +15,8 @@
 
 #define BUCKETS		4096
 #define SWEEP_MS	1000
-#define SHARED_SWEEP_MS	50		/* no other process wakes us */
+#define SHARED_SWEEP_MS	20		/* no other process wakes us */
+#define YIELD_MS	(3 * SHARED_SWEEP_MS)	/* they have the first grasp */
 
 TAILQ_HEAD(place_list, pool_place);
 TAILQ_HEAD(wait_list, pool_wait);
@@ -24,7 +25,8 @@ struct pool_host {
 	LIST_ENTRY(pool_host) in_bucket;
 	struct pool	*pool;
 	struct addr	 addr;
-	struct share_row *row;		/* counted with other processes */
+	struct share_row *row;		/* counted with other processes ... */
+	int64_t		 yielded_ms;	/* ... who were last let in then */
 	uint32_t	 nplaces;	/* all, granted ones too */
 	uint32_t	 nidle;
 	uint32_t	 nleaving;	/* were idle, say goodbye */
@@ -191,7 +193,10 @@ take_place(struct pool_host *h)
 {
 	const struct pool_limits *limits = &h->pool->limits;
 
-	if (h->nplaces >= limits->per_host || (h->row != NULL &&
+	if (h->nplaces >= limits->per_host)
+		return false;
+	if (h->row != NULL && (loop_now_ms(h->pool->loop) <
+	    h->yielded_ms + YIELD_MS ||
 	    !share_take(limits->share, h->row, limits->per_host)))
 		return false;
 	h->nplaces++;
@@ -257,8 +262,10 @@ grant_one(struct pool_host *h)
 	if (w == NULL)
 		return false;
 	if (h->row != NULL && share_must_yield(h->pool->limits.share, h->row,
-	    h->pool->limits.per_host))
+	    h->pool->limits.per_host)) {
+		h->yielded_ms = loop_now_ms(h->pool->loop);
 		return false;
+	}
 	if ((pl = find_idle(h, w)) != NULL) {
 		take_idle(pl);
 		take_waiting(w);

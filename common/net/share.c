@@ -15,6 +15,7 @@
 #define SHARE_MAGIC	0x6e787368u
 #define ROWS		4096
 #define PROBES		32
+#define YIELD_MESSAGES	16	/* over a connection, where places are rare */
 
 struct share_row {
 	_Atomic uint64_t key;		/* hash of the address; 0 = free */
@@ -144,20 +145,6 @@ share_row(struct share *s, const struct addr *a)
 	return NULL;
 }
 
-bool
-share_take(struct share *s, struct share_row *row, uint32_t limit)
-{
-	uint32_t sum = 0, i;
-
-	atomic_fetch_add(&row->held[s->index], 1);
-	for (i = 0; i < s->mem->processes; i++)
-		sum += atomic_load(&row->held[i]);
-	if (sum <= limit)
-		return true;
-	atomic_fetch_sub(&row->held[s->index], 1);
-	return false;
-}
-
 void
 share_give(struct share *s, struct share_row *row)
 {
@@ -170,28 +157,78 @@ share_set_waiting(struct share *s, struct share_row *row, bool is_waiting)
 	atomic_store(&row->waiting[s->index], is_waiting);
 }
 
+/* How a host's places are spread at this moment. */
+struct spread {
+	uint32_t	 held;		/* by all */
+	uint32_t	 mine;
+	uint32_t	 active;	/* processes that hold or wait */
+	bool		 other_waits;
+	bool		 other_starves;	/* waits and holds nothing */
+};
+
+static void
+look(struct share *s, struct share_row *row, struct spread *sp)
+{
+	uint32_t i, held;
+	bool is_waiting;
+
+	memset(sp, 0, sizeof(*sp));
+	for (i = 0; i < s->mem->processes; i++) {
+		held = atomic_load(&row->held[i]);
+		is_waiting = atomic_load(&row->waiting[i]) != 0;
+		sp->held += held;
+		sp->active += is_waiting || held > 0;
+		if (i == s->index)
+			sp->mine = held;
+		else if (is_waiting) {
+			sp->other_waits = true;
+			sp->other_starves |= held == 0;
+		}
+	}
+}
+
+/* One process's part of the limit, rounded up. */
+static uint32_t
+fair_part(const struct spread *sp, uint32_t limit)
+{
+	return sp->active == 0 ? limit :
+	    (limit + sp->active - 1) / sp->active;
+}
+
+bool
+share_take(struct share *s, struct share_row *row, uint32_t limit)
+{
+	struct spread sp;
+
+	atomic_fetch_add(&row->held[s->index], 1);
+	look(s, row, &sp);
+	if (sp.held <= limit &&
+	    !(sp.other_waits && sp.mine > fair_part(&sp, limit)))
+		return true;
+	atomic_fetch_sub(&row->held[s->index], 1);
+	return false;
+}
+
 bool
 share_others_wait(struct share *s, struct share_row *row)
 {
-	uint32_t i;
+	struct spread sp;
 
-	for (i = 0; i < s->mem->processes; i++)
-		if (i != s->index && atomic_load(&row->waiting[i]) != 0)
-			return true;
-	return false;
+	look(s, row, &sp);
+	return sp.other_waits;
 }
 
 bool
 share_must_yield(struct share *s, struct share_row *row, uint32_t limit)
 {
-	uint32_t i, nactive = 0, mine = atomic_load(&row->held[s->index]);
-	bool other_waits = false, is_waiting;
+	struct spread sp;
 
-	for (i = 0; i < s->mem->processes; i++) {
-		is_waiting = atomic_load(&row->waiting[i]) != 0;
-		nactive += is_waiting || atomic_load(&row->held[i]) > 0;
-		other_waits |= is_waiting && i != s->index &&
-		    atomic_load(&row->held[i]) < mine;
-	}
-	return other_waits && mine > limit / nactive;
+	look(s, row, &sp);
+	if (!sp.other_waits || sp.mine == 0)
+		return false;
+	/* Fewer places than processes: they take turns. */
+	if (limit < sp.active)
+		return sp.other_starves &&
+		    arc4random_uniform(YIELD_MESSAGES) == 0;
+	return sp.mine > fair_part(&sp, limit);
 }

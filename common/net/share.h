@@ -34,7 +34,8 @@ void		 share_free(struct share *);
 /* The row of a host; NULL where the table is full: the host then counts for
  * each process alone. */
 struct share_row *share_row(struct share *, const struct addr *);
-/* One more connection of this process if the sum stays within the limit. */
+/* One more connection of this process if the sum stays within the limit, and
+ * others that wait keep their part of it. */
 bool		 share_take(struct share *, struct share_row *,
 		    uint32_t limit);
 void		 share_give(struct share *, struct share_row *);
