@@ -216,7 +216,7 @@ doubt()
 	nh_until 5 all_gone
 	took=$(($(nh_ms) - killed))
 	echo "after $took ms"
-	[[ $took -le 3500 ]]
+	is_instrumented || [[ $took -le 3500 ]]
 	! grep -aq $'^\\.\r' fake.{greeting,ehlo,mail,rcpt,data,body} ||
 		return 1
 }

@@ -67,17 +67,38 @@ three_replies()
 
 twice()
 {
-	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:250 first' \
-		L 'S:550 5.1.1 second' L 'S:354 go' D 'S:250 ok' "${BYE[@]}"
-	give 69 host=127.0.0.1 port="$port" -- s@x.test a@x.test a@x.test
-	rows 2
+	fake_start "${HELLO[@]}" L 'S:250 m' L 'A:RCPT TO:<a@x.test>' 'S:250 r' \
+		L 'A:RCPT TO:<b@x.test>' 'S:550 5.1.1 who' L 'A:DATA' \
+		'S:354 go' D 'S:250 ok' "${BYE[@]}"
+	give 69 host=127.0.0.1 port="$port" -- s@x.test \
+		a@x.test b@x.test a@x.test b@x.test a@x.test
+	rows 5
 	row 1 a@x.test delivered 250 2.0.0 ok
-	row 2 a@x.test permanent 550 5.1.1 second
+	row 2 b@x.test permanent 550 5.1.1 who
+	row 3 a@x.test delivered 250 2.0.0 ok
+	row 4 b@x.test permanent 550 5.1.1 who
+	row 5 a@x.test delivered 250 2.0.0 ok
+	heard 2 '^RCPT'
 	fake_well
 }
 
-@test "R-CF-10: equal recipients keep their own result" {
+@test "R-CF-10: equal recipients are said once, each is reported" {
 	both twice
+}
+
+twice_lost()
+{
+	fake_start --each "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:550 5.1.1 who' \
+		L 'S:354 go' D X
+	give 75 host=127.0.0.1 port="$port" -- s@x.test a@x.test b@x.test a@x.test
+	rows 3
+	row 1 a@x.test transient 421 4.4.2 '*may have been delivered'
+	row 2 b@x.test permanent 550 5.1.1 who
+	row 3 a@x.test transient 421 4.4.2 '*may have been delivered'
+}
+
+@test "R-CF-10: equal recipients are in doubt together" {
+	both twice_lost
 }
 
 # ---- a delivery ----

@@ -280,9 +280,15 @@ agent_start(struct agent *a, char *error, size_t size)
 	return a->state == NULL ? -1 : 0;
 }
 
+/* Whatever still runs, given up by an orphan or at the second Ctrl-C, may call
+ * back: nothing is freed under it, it goes with the process. */
 void
 agent_stop(struct agent *a)
 {
+	a->is_abandoned = a->nopen > 0 || (a->state != NULL &&
+	    a->ops->is_busy != NULL && a->ops->is_busy(a->state));
+	if (a->is_abandoned)
+		return;
 	if (a->state != NULL && a->ops->stop != NULL)
 		a->ops->stop(a->state);
 	a->state = NULL;
@@ -336,6 +342,10 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 		status = front_channel(&a, (int)fd);
 	}
 	share_free(a.share);
+	if (a.is_abandoned) {
+		log_flush();
+		_exit(status);
+	}
 	opts_free(a.opts);
 	loop_free(a.loop);
 	return status;

@@ -36,6 +36,7 @@ struct agent {
 	TAILQ_HEAD(, open_delivery) open;
 	uint32_t	 nopen;
 	bool		 is_draining;
+	bool		 is_abandoned;	/* stopped while something ran */
 	struct timer	 quiet;		/* how long a drain waits for is_busy */
 	bool		 want_trace;
 	/* Set by the front: the last delivery of a drain is over; the
@@ -47,6 +48,7 @@ struct agent {
 
 /* Calls ops->start; -1 with a text. */
 int		 agent_start(struct agent *, char *error, size_t);
+/* The last thing: no turn of the loop may follow if it sets is_abandoned. */
 void		 agent_stop(struct agent *);
 /*
  * A delivery with its arena, at first able to hold `bytes` besides itself.

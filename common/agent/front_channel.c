@@ -469,6 +469,8 @@ front_channel(struct agent *a, int fd)
 	status = loop_run(a->loop);
 	channel_close(f.channel);	/* no frame may come while we stop */
 	agent_stop(a);
+	if (a->is_abandoned)
+		return status;
 	channel_free(f.channel);
 	event_del(&f.ev_term);
 	timer_clear(&f.stats);

@@ -327,9 +327,10 @@ front_cli(struct agent *a, int argc, char **argv)
 	if (agent_start(a, error, sizeof(error)) == -1) {
 		warnx("%s", error);
 		status = EX_CONFIG;
-	} else if (cli_read_message(&f.cli) == -1)
+	} else if (cli_read_message(&f.cli) == -1) {
+		agent_stop(a);
 		status = EX_IOERR;
-	else
+	} else
 		status = deliver_all(&f);
 	cli_clear(&f.cli);
 	return status;

@@ -648,6 +648,56 @@ take_overrides(struct work *w)
 	return true;
 }
 
+static uint32_t
+text_hash(const char *s)
+{
+	uint32_t h = 2166136261U;
+
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 16777619U;
+	return h;
+}
+
+static bool
+is_equal(const struct rcpt *a, const struct rcpt *b)
+{
+	return strcmp(a->addr, b->addr) == 0 && a->notify == b->notify &&
+	    (a->orcpt == NULL) == (b->orcpt == NULL) &&
+	    (a->orcpt == NULL || strcmp(a->orcpt, b->orcpt) == 0);
+}
+
+/*
+ * Of equal recipients only the first is to be done; the others hang on it as
+ * twins and get its answer.  A table of twice their number, open addressing.
+ */
+static void
+join_twins(struct work *w)
+{
+	const struct rcpt *rcpts = w->job.d->env.rcpts;
+	uint32_t i, n = 0, who, at, size = 2 * w->ntodo, *table, *twin;
+	struct arena *arena = w->job.d->arena;
+
+	table = arena_alloc(arena, size * sizeof(*table));
+	twin = arena_alloc(arena, w->job.d->env.nrcpt * sizeof(*twin));
+	memset(table, 0xff, size * sizeof(*table));
+	memset(twin, 0xff, w->job.d->env.nrcpt * sizeof(*twin));
+	for (i = 0; i < w->ntodo; i++) {
+		who = w->todo[i];
+		at = text_hash(rcpts[who].addr) % size;
+		while (table[at] != NO_TWIN &&
+		    !is_equal(&rcpts[table[at]], &rcpts[who]))
+			at = (at + 1) % size;
+		if (table[at] == NO_TWIN)
+			w->todo[n++] = table[at] = who;
+		else {
+			twin[who] = twin[table[at]];
+			twin[table[at]] = who;
+			w->job.twin = twin;
+		}
+	}
+	w->ntodo = n;
+}
+
 /* The sender, and the recipients that can be said at all. */
 static bool
 take_addressees(struct work *w)
@@ -677,6 +727,8 @@ take_addressees(struct work *w)
 		    error);
 		delivery_answer(d, i, &a);
 	}
+	if (w->ntodo > 1)
+		join_twins(w);
 	return w->ntodo > 0;
 }
 

@@ -46,6 +46,23 @@ tx_free(struct smtp_tx *tx)
 	free(tx);
 }
 
+static int
+by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A recipient and those with an equal address; how many the set has then. */
+static uint32_t
+add_twins(const struct smtp_job *job, uint32_t i, uint32_t *set, uint32_t n)
+{
+	for (; i != NO_TWIN; i = job->twin == NULL ? NO_TWIN : job->twin[i])
+		set[n++] = i;
+	return n;
+}
+
 void
 tx_announce_end(struct smtp_session *s, struct smtp_tx *tx)
 {
@@ -55,10 +72,12 @@ tx_announce_end(struct smtp_session *s, struct smtp_tx *tx)
 	tx->end = SAID;
 	tx->session = s;
 	if (tx->nhope != d->open) {
-		set = arena_alloc(d->arena, tx->nhope * sizeof(*set));
+		set = arena_alloc(d->arena, d->env.nrcpt * sizeof(*set));
 		for (i = 0; i < tx->nrcpt; i++)
 			if (tx->rcpts[i].state <= RCPT_ACCEPTED)
-				set[n++] = tx->rcpts[i].index;
+				n = add_twins(tx->job, tx->rcpts[i].index,
+				    set, n);
+		qsort(set, n, sizeof(*set), by_number);
 	}
 	delivery_before_end(d, set, n, &tx->go);
 }
@@ -78,6 +97,8 @@ tx_answer(struct smtp_session *s, struct smtp_tx *tx, uint32_t i,
 		.wait_ms = tx->wait_ms,
 	};
 	int64_t now = loop_now_ms(s->loop);
+	struct delivery *d;
+	uint32_t who = rcpt->index;
 
 	if (rcpt->state == RCPT_DONE || tx->job == NULL)
 		return;
@@ -90,8 +111,11 @@ tx_answer(struct smtp_session *s, struct smtp_tx *tx, uint32_t i,
 		a.connect_ms = (uint32_t)(s->ready_ms - s->opened_ms);
 	if (tx->start_ms != 0)
 		a.transaction_ms = (uint32_t)(now - tx->start_ms);
-	delivery_answer(tx->job->d, rcpt->index, &a);
-	if (tx->job->d->open == 0)
+	d = tx->job->d;
+	for (; who != NO_TWIN;
+	    who = tx->job->twin == NULL ? NO_TWIN : tx->job->twin[who])
+		delivery_answer(d, who, &a);
+	if (d->open == 0)
 		tx->job = NULL;		/* it goes at the end of the turn */
 }
 

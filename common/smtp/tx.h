@@ -19,9 +19,15 @@ struct smtp_job {
 	struct delivery	*d;
 	struct address	 sender;	/* local NULL: null reverse-path */
 	struct address	*rcpts;		/* those that parsed */
+	uint32_t	*twin;		/* the next recipient with an equal
+					 * address, which is not said again but
+					 * gets the same answer; NO_TWIN; NULL:
+					 * all differ */
 	struct body_facts facts;
 	bool		 has_facts;
 };
+
+#define NO_TWIN	UINT32_MAX
 
 enum tx_rcpt_state {
 	RCPT_OPEN,		/* not said */

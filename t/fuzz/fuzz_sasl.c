@@ -46,9 +46,11 @@ check(bool held)
 static void
 check_text(const char *text)
 {
-	check(text != NULL && *text != '\0' && !str_has_control(text));
-	check(strlen(text) < SASL_ERROR_MAX && str_is_utf8(text,
-	    strlen(text)));
+	if (text == NULL)
+		abort();
+	check(*text != '\0' && !str_has_control(text));
+	check(strlen(text) < SASL_ERROR_MAX);
+	check(str_is_utf8(text, strlen(text)));
 }
 
 static void

@@ -36,7 +36,7 @@ reference_line_len(const char *p, size_t n)
 	return end == NULL ? n : (size_t)(end - p);
 }
 
-/* Quoted-printable with CRLFs; to has n bytes.  -1 where it is not well made. */
+/* Quoted-printable with CRLFs; to has n bytes.  -1 where it is made badly. */
 static inline int64_t
 reference_decode_qp(char *to, const char *p, size_t n)
 {

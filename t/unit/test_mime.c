@@ -80,7 +80,7 @@ test_lengths(void)
 	snprintf(value, sizeof(value), "multipart/mixed; boundary=%s", want);
 	mime_type_parse(&t, value, strlen(value));
 	is_str(t.boundary, want, "a boundary of 70 bytes");
-	strcat(value, "x");
+	strlcat(value, "x", sizeof(value));
 	mime_type_parse(&t, value, strlen(value));
 	is_str(t.boundary, "", "one of 71 is none");
 
@@ -120,8 +120,7 @@ test_encodings(void)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		is_int(mime_encoding_parse(rows[i].value,
-		    strlen(rows[i].value)), rows[i].want, "encoding \"%s\"",
-		    rows[i].value);
+		    strlen(rows[i].value)), rows[i].want, "encoding %zu", i);
 }
 
 /* ---- structure ---- */
@@ -241,7 +240,8 @@ test_leaves(void)
 	is_told("a: b\n", "0.1 text/plain m|0.1 end", "with a header only");
 	is_told("a: b", "0.1 text/plain m|0.1 end", "that is cut");
 	is_told("\r\nx", "0.1 text/plain m|0:x|0.1 end", "without a header");
-	is_told("a\rb\r\rx\r", "0.1 text/plain m|0:x\\r|0.1 end", "of lone CRs");
+	is_told("a\rb\r\rx\r", "0.1 text/plain m|0:x\\r|0.1 end",
+	    "of lone CRs");
 	is_told("a\n\rx\r\r\n", "0.1 text/plain m|0:x\\r\\r\\n|0.1 end",
 	    "with all ends");
 	is_told("a: \xff\n\nx", "0.1 text/plain m 8|0:x|0.1 end",
@@ -262,7 +262,8 @@ test_leaves(void)
 static void
 test_multiparts(void)
 {
-	is_told(MIXED "pre\n--b\nContent-Type: a/b\n\nx\n--b\n\ny\r\n--b--\nepi\n",
+	is_told(MIXED "pre\n--b\nContent-Type: a/b\n\nx\n--b\n\ny\r\n--b--\n"
+	    "epi\n",
 	    "0.1 multipart/mixed m|0:pre|1.1 a/b|1:x|1.1 end|1.2 text/plain"
 	    "|1:y|1.2 end|0:epi\\n|0.1 end", "two parts");
 	is_told(MIXED "--b\n\nx\n\n--b--",

@@ -26,63 +26,61 @@ enum {
 static const struct {
 	const char	*offer;
 	const char	*allowed;	/* NULL: default */
+	const char	*want;		/* a mechanism, or NULL and why */
 	unsigned	 have;
-	const char	*want;		/* a mechanism, or NULL and: */
 	enum sasl_choosing why;
 } choices[] = {
-	{ "PLAIN LOGIN", NULL, P | S, "PLAIN", 0 },
-	{ "LOGIN PLAIN", NULL, P | S, "PLAIN", 0 },
-	{ "login plain", NULL, P | S, "PLAIN", 0 },
-	{ "=PLAIN LOGIN", NULL, P | S, "PLAIN", 0 },
-	{ "=LOGIN", NULL, P | S, "LOGIN", 0 },
-	{ "LOGIN =LOGIN PLAIN", NULL, P | S, "PLAIN", 0 },
-	{ "  LOGIN\tCRAM-MD5  ", NULL, P | S, "LOGIN", 0 },
-	{ "GSSAPI NTLM PLAIN", NULL, P | S, "PLAIN", 0 },
-	{ "CRAM-MD5 PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", NULL, P | S,
-	    "SCRAM-SHA-256", 0 },
-	{ "CRAM-MD5 PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", NULL, P | S | B,
-	    "SCRAM-SHA-256-PLUS", 0 },
-	{ "PLAIN SCRAM-SHA-256", NULL, P | S | B | Y, "SCRAM-SHA-256", 0 },
-	{ "PLAIN SCRAM-SHA-256", NULL, P | S, "SCRAM-SHA-256", 0 },
-	{ "SCRAM-SHA-1 SCRAM-SHA-256x SCRAM-SHA PLAINX", NULL, P | S, NULL,
+	{ "PLAIN LOGIN", NULL, "PLAIN", P | S, 0 },
+	{ "LOGIN PLAIN", NULL, "PLAIN", P | S, 0 },
+	{ "login plain", NULL, "PLAIN", P | S, 0 },
+	{ "=PLAIN LOGIN", NULL, "PLAIN", P | S, 0 },
+	{ "=LOGIN", NULL, "LOGIN", P | S, 0 },
+	{ "LOGIN =LOGIN PLAIN", NULL, "PLAIN", P | S, 0 },
+	{ "  LOGIN\tCRAM-MD5  ", NULL, "LOGIN", P | S, 0 },
+	{ "GSSAPI NTLM PLAIN", NULL, "PLAIN", P | S, 0 },
+	{ "CRAM-MD5 PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", NULL,
+	    "SCRAM-SHA-256", P | S, 0 },
+	{ "CRAM-MD5 PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", NULL,
+	    "SCRAM-SHA-256-PLUS", P | S | B, 0 },
+	{ "PLAIN SCRAM-SHA-256", NULL, "SCRAM-SHA-256", P | S | B | Y, 0 },
+	{ "PLAIN SCRAM-SHA-256", NULL, "SCRAM-SHA-256", P | S, 0 },
+	{ "SCRAM-SHA-1 SCRAM-SHA-256x SCRAM-SHA PLAINX", NULL, NULL, P | S,
 	    SASL_NONE_USABLE },
 	/* protection */
-	{ "PLAIN LOGIN", NULL, P, NULL, SASL_NOT_PROTECTED },
-	{ "PLAIN LOGIN CRAM-MD5", NULL, P, "CRAM-MD5", 0 },
-	{ "PLAIN SCRAM-SHA-256 CRAM-MD5", NULL, P, "SCRAM-SHA-256", 0 },
-	{ "XOAUTH2 OAUTHBEARER", NULL, T | U, NULL, SASL_NOT_PROTECTED },
-	{ "PLAIN GSSAPI", NULL, T | U, NULL, SASL_NONE_USABLE },
+	{ "PLAIN LOGIN", NULL, NULL, P, SASL_NOT_PROTECTED },
+	{ "PLAIN LOGIN CRAM-MD5", NULL, "CRAM-MD5", P, 0 },
+	{ "PLAIN SCRAM-SHA-256 CRAM-MD5", NULL, "SCRAM-SHA-256", P, 0 },
+	{ "XOAUTH2 OAUTHBEARER", NULL, NULL, T | U, SASL_NOT_PROTECTED },
+	{ "PLAIN GSSAPI", NULL, NULL, T | U, SASL_NONE_USABLE },
 	/* credentials */
-	{ "XOAUTH2 PLAIN OAUTHBEARER", NULL, P | T | S, "OAUTHBEARER", 0 },
-	{ "XOAUTH2 PLAIN", NULL, P | T | S, "XOAUTH2", 0 },
-	{ "XOAUTH2 PLAIN SCRAM-SHA-256", NULL, P | T | S, "SCRAM-SHA-256",
-	    0 },
-	{ "XOAUTH2 PLAIN", NULL, P | S, "PLAIN", 0 },
-	{ "XOAUTH2 PLAIN", NULL, T | S, NULL, SASL_NONE_USABLE },
-	{ "OAUTHBEARER PLAIN", NULL, T | S, "OAUTHBEARER", 0 },
-	{ "PLAIN", NULL, U | S, NULL, SASL_NONE_USABLE },
-	{ "PLAIN", NULL, S, NULL, SASL_NONE_USABLE },
-	{ "EXTERNAL PLAIN", NULL, C | S, NULL, SASL_NONE_USABLE },
-	{ "EXTERNAL PLAIN", NULL, P | C | S, "PLAIN", 0 },
-	{ "EXTERNAL PLAIN", "external plain", P | C | S, "EXTERNAL", 0 },
-	{ "EXTERNAL PLAIN", "external plain", P | S, "PLAIN", 0 },
-	{ "EXTERNAL", "external", C, NULL, SASL_NOT_PROTECTED },
+	{ "XOAUTH2 PLAIN OAUTHBEARER", NULL, "OAUTHBEARER", P | T | S, 0 },
+	{ "XOAUTH2 PLAIN", NULL, "XOAUTH2", P | T | S, 0 },
+	{ "XOAUTH2 PLAIN SCRAM-SHA-256", NULL, "SCRAM-SHA-256", P | T | S, 0 },
+	{ "XOAUTH2 PLAIN", NULL, "PLAIN", P | S, 0 },
+	{ "XOAUTH2 PLAIN", NULL, NULL, T | S, SASL_NONE_USABLE },
+	{ "OAUTHBEARER PLAIN", NULL, "OAUTHBEARER", T | S, 0 },
+	{ "PLAIN", NULL, NULL, U | S, SASL_NONE_USABLE },
+	{ "PLAIN", NULL, NULL, S, SASL_NONE_USABLE },
+	{ "EXTERNAL PLAIN", NULL, NULL, C | S, SASL_NONE_USABLE },
+	{ "EXTERNAL PLAIN", NULL, "PLAIN", P | C | S, 0 },
+	{ "EXTERNAL PLAIN", "external plain", "EXTERNAL", P | C | S, 0 },
+	{ "EXTERNAL PLAIN", "external plain", "PLAIN", P | S, 0 },
+	{ "EXTERNAL", "external", NULL, C, SASL_NOT_PROTECTED },
 	/* the operator's order */
-	{ "PLAIN LOGIN CRAM-MD5", "Login", P | S, "LOGIN", 0 },
-	{ "PLAIN LOGIN CRAM-MD5", "cram-md5 plain", P | S, "CRAM-MD5", 0 },
-	{ "PLAIN LOGIN", "gssapi nonsense login", P | S, "LOGIN", 0 },
-	{ "PLAIN LOGIN", "cram-md5", P | S, NULL, SASL_NONE_USABLE },
-	{ "SCRAM-SHA-256", "scram-sha-256", P | S | B, "SCRAM-SHA-256", 0 },
-	{ "SCRAM-SHA-256", "scram-sha-256 scram-sha-256-plus", P | S | B | Y,
-	    "SCRAM-SHA-256", 0 },
+	{ "PLAIN LOGIN CRAM-MD5", "Login", "LOGIN", P | S, 0 },
+	{ "PLAIN LOGIN CRAM-MD5", "cram-md5 plain", "CRAM-MD5", P | S, 0 },
+	{ "PLAIN LOGIN", "gssapi nonsense login", "LOGIN", P | S, 0 },
+	{ "PLAIN LOGIN", "cram-md5", NULL, P | S, SASL_NONE_USABLE },
+	{ "SCRAM-SHA-256", "scram-sha-256", "SCRAM-SHA-256", P | S | B, 0 },
+	{ "SCRAM-SHA-256", "scram-sha-256 scram-sha-256-plus", "SCRAM-SHA-256",
+	    P | S | B | Y, 0 },
 	{ "SCRAM-SHA-256 SCRAM-SHA-256-PLUS",
-	    "scram-sha-256 scram-sha-256-plus", P | S | B, "SCRAM-SHA-256",
-	    0 },
+	    "scram-sha-256 scram-sha-256-plus", "SCRAM-SHA-256", P | S | B, 0 },
 	/* nothing */
-	{ NULL, NULL, P | S, NULL, SASL_NOT_OFFERED },
-	{ "", NULL, P | S, NULL, SASL_NOT_OFFERED },
-	{ "  = ", NULL, P | S, NULL, SASL_NOT_OFFERED },
-	{ "GSSAPI \x1b[2J\r\n\xff", NULL, P | S, NULL, SASL_NONE_USABLE },
+	{ NULL, NULL, NULL, P | S, SASL_NOT_OFFERED },
+	{ "", NULL, NULL, P | S, SASL_NOT_OFFERED },
+	{ "  = ", NULL, NULL, P | S, SASL_NOT_OFFERED },
+	{ "GSSAPI \x1b[2J\r\n\xff", NULL, NULL, P | S, SASL_NONE_USABLE },
 };
 
 static void
@@ -397,7 +395,7 @@ test_oauthbearer(void)
 	is_str(sasl_start(s), "AUTH OAUTHBEARER bixhPXVzZXJAZXhhbXBsZS5jb20sA"
 	    "Whvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9NTg3AWF1dGg9QmVhcmVyIHZGO"
 	    "WRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB",
-	    "RFC 7628 §4.3");
+	    "RFC 7628 §4");
 	is_str(sasl_trace(s), "AUTH OAUTHBEARER [secret]", "hidden");
 	ok(sasl_is_complete(s), "complete");
 	is_str(say_raw(s, "{\"status\":\"invalid_token\"}"), "AQ==",
@@ -467,7 +465,7 @@ test_external(void)
 	u.authzid = "fred@example.com";
 	s = set_up(&u);
 	is_str(sasl_start(s), "AUTH EXTERNAL ZnJlZEBleGFtcGxlLmNvbQ==",
-	    "RFC 4422 §A.5");
+	    "a name to act for");
 	sasl_free(s);
 }
 
