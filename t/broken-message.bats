@@ -231,11 +231,7 @@ offset()
 @test "the same message many times, side by side" {
 	sink_start
 	python_message 'out(b"a: b\r\n\r\n" + b".x\r\n" * 20000)'
-	offset_of()
-	{
-		by_hand --count=40 --parallel=40 <"$MSG"
-	}
-	offset_of >rows
+	by_hand --count=40 --parallel=40 <"$MSG" >rows
 	rows 40
 	[[ $(cut -f 2 rows | sort | uniq -c) == *'40 delivered' ]]
 	sink_end
@@ -424,7 +420,6 @@ for n in range(100):
 		sink_start -D 700
 		if [[ $from == file ]]; then
 			nh_spawn from msg by_hand >rows
-			pid=$NH_PID
 		else
 			mkfifo fifo
 			nh_spawn from fifo by_hand >rows
@@ -440,7 +435,6 @@ for n in range(100):
 		row 1 r@x.test delivered 250 2.0.0
 		small "$most"
 		sink_end
-		# Without a header all but the first 998 octets is the body.
 		counted messages 1
 		bytes=$(grep -oE '"bytes":[0-9]+' sink.json | cut -d: -f2)
 		[[ $bytes -eq $((77 * 1315800)) ]]

@@ -9,7 +9,7 @@ load lib/smtp
 setup()
 {
 	nh_setup
-	declare -gA ports=() pids=()
+	declare -gA pids=()
 }
 
 teardown()
@@ -200,23 +200,23 @@ doubt()
 	wait "$MASTER" || :
 	MASTER=''
 	killed=$(nh_ms)
+	all_gone()
+	{
+		local pid
+
+		# One that has ended may wait for init to notice.
+		for pid in "${agents[@]}"; do
+			! grep -q '^State:[^Z]*$' "/proc/$pid/status" || return 1
+		done
+	}
+	nh_until 8 all_gone
+	took=$(($(nh_ms) - killed))
+	is_instrumented || took 0 3000
 	for stage in "${STAGES[@]}"; do
 		answers "$stage"
 		[[ $(grep -c 'connection to nexthop-master lost' "out.$stage") \
 		    -eq 3 ]]
 	done
-	all_gone()
-	{
-		local pid
-
-		for pid in "${agents[@]}"; do
-			! kill -0 "$pid" || return 1
-		done
-	}
-	nh_until 5 all_gone
-	took=$(($(nh_ms) - killed))
-	echo "after $took ms"
-	is_instrumented || [[ $took -le 3500 ]]
 	! grep -aq $'^\\.\r' fake.{greeting,ehlo,mail,rcpt,data,body} ||
 		return 1
 }
@@ -377,7 +377,6 @@ bulk()
 # balance COUNT EXACT: rows against the sink's list of messages.
 balance()
 {
-	sort -c <(cut -f 1 rows) 2>/dev/null || :
 	python3 - "$@" <<-'EOP'
 	import collections, json, sys
 	count, exact = int(sys.argv[1]), sys.argv[2] == 'exact'

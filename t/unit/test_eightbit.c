@@ -147,6 +147,8 @@ test_parts(void)
 	MADE(MIXED("") "--b\r\nContent-Type: a/b\r\n\r\n\xe4\r\n\r\n--b--\r\n",
 	    MIXED("") "--b\r\nContent-Type: a/b\r\n" B64
 	    "\r\n5A0K\r\n--b--\r\n", "the line end of a delimiter");
+	MADE(MIXED("") "--b\r\n\r\n\xe4\r\r\n--b--\r\n", MIXED("") "--b\r\n"
+	    QP "\r\n=E4\r\n\r\n--b--\r\n", "behind a lone CR");
 	MADE(MIXED("") "--b\r\n\r\n\xe4", MIXED("") "--b\r\n" QP
 	    "\r\n=E4\r\n", "a last delimiter that is missing");
 	MADE("Content-Type: multipart/digest; boundary=b\r\n"
@@ -266,10 +268,11 @@ test_limits(void)
 	for (int i = 0; i < 99; i++)
 		strlcat(s, "Content-Type: message/rfc822\n\n", sizeof(s));
 	strlcat(s, "Content-Type: text/x-a-type-with-a-name-that-is-too-long-"
-	    "to-be-kept-for-anybody\n\n\xe4", sizeof(s));
+	    "to-be-kept-for-anybody\n" ENCODED("base64") "\n\xe4", sizeof(s));
 	is_refused(s, EIGHTBIT_CANNOT, "part 1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1."
 	    "1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1... (text/x-a-type-with-a-name-"
-	    "that-is-too-long-to-be-kept-for-anybo): 8-bit text in ");
+	    "that-is-too-long-to-be-kept-for-anybo): 8-bit text labelled "
+	    "base64");
 }
 
 static void
