@@ -10,6 +10,7 @@
 
 #include "agent/cli.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "master.h"
 #include "paths.h"
 
@@ -57,7 +58,8 @@ usage(FILE *fp, int status)
 	    "All that talk to the master: [--control=PATH]\n\n"
 	    "Exit status: 0 well, or all delivered; 75 at least one transient "
 	    "failure;\n69 none transient, at least one permanent, or no "
-	    "master; 64 usage;\n78 configuration; 70 internal error.\n");
+	    "master; 64 usage;\n78 configuration; 70 internal error; "
+	    "74 stdin or stdout failed.\n");
 	return status;
 }
 
@@ -173,6 +175,13 @@ cmd_config(const char *path, int argc, char **argv)
 	return no_arguments(argc, argv) == -1 ? EX_USAGE : probe_config(path);
 }
 
+static bool
+is_form(const char *value)
+{
+	return value != NULL && (strcmp(value, "text") == 0 ||
+	    strcmp(value, "tsv") == 0 || strcmp(value, "json") == 0);
+}
+
 static int
 cmd_control(const char *path, int argc, char **argv)
 {
@@ -185,7 +194,7 @@ cmd_control(const char *path, int argc, char **argv)
 		if ((value = option_value(argv[i], "--control")) != NULL)
 			control = value;
 		else if (strcmp(argv[0], "status") == 0 && nargs < 4 &&
-		    option_value(argv[i], "--output") != NULL)
+		    is_form(option_value(argv[i], "--output")))
 			args[nargs++] = argv[i];
 		else {
 			warnx("%s: unknown argument %s", argv[0], argv[i]);
@@ -206,6 +215,8 @@ dispatch(const char *path, int argc, char **argv)
 {
 	size_t i;
 
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return usage(stdout, EX_OK);
 	for (i = 0; i < NCOMMANDS; i++)
 		if (strcmp(argv[0], commands[i].name) == 0)
 			return commands[i].run(path, argc, argv);
@@ -250,6 +261,7 @@ main(int argc, char **argv)
 	char *path = NULL;
 	int i, status;
 
+	hold_std_files();
 	signal(SIGPIPE, SIG_IGN);
 	log_open("nexthop");
 	if ((i = parse(argc, argv, &path, &status)) > 0) {
@@ -258,5 +270,5 @@ main(int argc, char **argv)
 		status = dispatch(path, argc - i, argv + i);
 	}
 	free(path);
-	return status;
+	return flush_stdout(status);
 }

@@ -293,6 +293,10 @@ on_closed(void *arg, const char *error)
 {
 	struct sender *s = arg;
 
+	if (cli_rows_complete(s->rows)) {	/* nothing is missed */
+		loop_stop(s->loop, 0);
+		return;
+	}
 	lose(s, "%s: connection lost%s%s", s->path, error != NULL ? ": " : "",
 	    error != NULL ? error : "");
 }

@@ -283,6 +283,34 @@ eightbit_refused()
 	reaches eightbit=refuse
 }
 
+# converted_as FORMAT: these bytes reach the server.
+converted_as()
+{
+	fake_start "${HELLO[@]}" "${TAKE[@]}" "${BYE[@]}"
+	give 0 host=127.0.0.1 port="$port" -- s@x.test r@x.test
+	fake_well
+	# shellcheck disable=SC2059
+	cmp <(wire sent fake) <(printf "$1")
+}
+
+@test "R-CT-06: converted where 8BITMIME is not offered, which is the default" {
+	message 'a: b\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n.caf\xc3\xa9\r\n'
+	both converted_as 'a: b\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=2Ecaf=C3=A9\r\n.\r\n'
+}
+
+unconvertible()
+{
+	fake_start "${HELLO[@]}" "${BYE[@]}"
+	give 69 host=127.0.0.1 port="$port" -- s@x.test a@x.test
+	row 1 a@x.test permanent 554 5.6.3 '*conversion is not possible*multipart/signed*'
+	fake_well
+}
+
+@test "R-CT-06: signed parts are never converted" {
+	message 'a: b\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=x; protocol="application/pgp-signature"\r\n\r\n--x\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\ncaf\xc3\xa9\r\n--x\r\nContent-Type: application/pgp-signature\r\n\r\nsig\r\n--x--\r\n'
+	both unconvertible
+}
+
 @test "R-CT-06: 8-bit data to Postfix's server, which tells what it got" {
 	message 'a: b\r\n\r\nx\x81y\r\n'
 	smtp_sink_start

@@ -15,6 +15,7 @@
 
 #include "agent/front.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/str.h"
 #include "net/share.h"
 
@@ -159,25 +160,47 @@ delivery_over(struct delivery *d)
 	check_idle(a);
 }
 
+/*
+ * A field of the line: also blanks and angle brackets are shown as \xHH, with
+ * which an address like "s> status=sent"@x would look like other fields.
+ */
+static void
+escape_field(char *to, size_t size, const char *from)
+{
+	size_t at = 0, n;
+
+	/* Less room than 5 is left also where str_escape() had too little. */
+	for (*to = '\0'; *from != '\0' && size - at >= 5; from += n)
+		if ((n = strcspn(from, " <>")) > 0)
+			at += str_escape(to + at, size - at, from, n);
+		else {
+			snprintf(to + at, size - at, "\\x%02X", *from);
+			at += 4;
+			n = 1;
+		}
+}
+
 /* One parseable line per recipient and attempt. */
 static void
 log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
 {
-	char to[512], from[256], text[1024], relay[512];
+	char id[256], to[512], from[512], host[256], text[1024], relay[512];
 	const struct reply *r = &a->reply;
 	const struct rcpt *rcpt = &d->env.rcpts[i];
 
-	str_escape(to, sizeof(to), rcpt->addr, strlen(rcpt->addr));
-	str_escape(from, sizeof(from), d->env.sender, strlen(d->env.sender));
+	escape_field(id, sizeof(id), *d->env.id == '\0' ? "-" : d->env.id);
+	escape_field(to, sizeof(to), rcpt->addr);
+	escape_field(from, sizeof(from), d->env.sender);
+	escape_field(host, sizeof(host), *a->host == '\0' ? "none" : a->host);
 	str_escape(text, sizeof(text), r->text, strlen(r->text));
-	if (*a->host == '\0')
-		strlcpy(relay, "none", sizeof(relay));
+	if (a->port == 0)		/* none, or the path of a socket */
+		strlcpy(relay, host, sizeof(relay));
 	else
-		snprintf(relay, sizeof(relay), "%s[%s]:%u", a->host,
-		    a->address, a->port);
+		snprintf(relay, sizeof(relay), "%s[%s]:%u", host, a->address,
+		    a->port);
 	log_info("%s: to=<%s> from=<%s> relay=%s delay=%u.%03u "
 	    "delays=%u.%03u/%u.%03u/%u.%03u dsn=" DSN_FMT " status=%s "
-	    "stage=\"%s\" (%u %s)", *d->env.id == '\0' ? "-" : d->env.id,
+	    "stage=\"%s\" (%u %s)", id,
 	    to, from, relay, a->total_ms / 1000, a->total_ms % 1000,
 	    a->wait_ms / 1000, a->wait_ms % 1000,
 	    a->connect_ms / 1000, a->connect_ms % 1000,
@@ -324,6 +347,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 	int64_t fd;
 	int status;
 
+	hold_std_files();
 	signal(SIGPIPE, SIG_IGN);
 	log_open(ops->name);
 	TAILQ_INIT(&a.open);

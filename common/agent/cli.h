@@ -83,7 +83,7 @@ void	 cli_rows_answer(struct cli_rows *, uint32_t m, uint32_t r,
 bool	 cli_rows_has(const struct cli_rows *, uint32_t m, uint32_t r);
 /* All rows of all messages were answered. */
 bool	 cli_rows_complete(const struct cli_rows *);
-/* sysexits.h: 0, 75, 69; flushes. Frees. */
+/* sysexits.h: 0, 75, 69.  Frees; the caller flushes (flush_stdout()). */
 int	 cli_rows_finish(struct cli_rows *);
 
 #endif

@@ -119,8 +119,9 @@ format_tsv(struct buf *b, const char *rcpt, uint32_t m, const struct answer *a)
 	add_escaped(b, r->text);
 	buf_puts(b, "\t");
 	add_escaped(b, a->host);
-	buf_printf(b, "\t%s\t%u\t%s\t%u\n", a->address, a->port,
-	    stage_name(r->stage), m);
+	buf_puts(b, "\t");
+	add_escaped(b, a->address);
+	buf_printf(b, "\t%u\t%s\t%u\n", a->port, stage_name(r->stage), m);
 }
 
 /* For people, and for Postfix's pipe(8): the enhanced code comes first. */
@@ -137,7 +138,12 @@ format_text(struct buf *b, const char *rcpt, uint32_t m,
 	if (r->by == BY_REMOTE && *a->host != '\0') {
 		buf_puts(b, "host ");
 		add_escaped(b, a->host);
-		buf_printf(b, "[%s]:%u said: ", a->address, a->port);
+		if (a->port != 0) {	/* else the path of a socket */
+			buf_puts(b, "[");
+			add_escaped(b, a->address);
+			buf_printf(b, "]:%u", a->port);
+		}
+		buf_puts(b, " said: ");
 	}
 	buf_printf(b, "%u ", r->code);
 	add_escaped(b, r->text);
@@ -319,7 +325,6 @@ cli_rows_finish(struct cli_rows *rows)
 			free(rows->messages[m].rows[i].text);
 		free(rows->messages[m].rows);
 	}
-	fflush(rows->out);
 	free(rows->messages);
 	free(rows);
 	return status;

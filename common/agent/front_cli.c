@@ -98,7 +98,7 @@ start_part(struct cli_front *f, uint32_t part)
 	cd->f = f;
 	cd->message = f->next;
 	d->front_data = cd;
-	d->id = (uint64_t)f->next << 32 | part;
+	d->id = f->next * (UINT64_C(1) << 32) + part;
 	cli_envelope(&f->cli, part, &d->env, arena_alloc(d->arena,
 	    ENVELOPE_RCPT_MAX * sizeof(struct rcpt)), &cd->index);
 	if (d->env.body.fd != -1 &&
@@ -183,7 +183,8 @@ usage(const struct agent_ops *ops, int status)
 	opt_table_help(ops->table, fp);
 	fprintf(fp, "\nExit status: 0 all delivered; 75 at least one transient "
 	    "failure; 69 none transient,\nat least one permanent; 64 usage; "
-	    "78 configuration; 70 internal error.\n");
+	    "78 configuration;\n70 internal error; 74 stdin or stdout "
+	    "failed.\n");
 	return status;
 }
 
@@ -246,6 +247,10 @@ parse(struct cli_front *f, int argc, char **argv, int *status_r)
 			i++;
 			break;
 		}
+		if (strcmp(argv[i], "--help") == 0) {
+			*status_r = usage(f->agent->ops, EX_OK);
+			return -1;
+		}
 		if (strcmp(argv[i], "-o") == 0 && i + 1 < argc)
 			nfaults += set_option(f->agent, argv[++i]) == -1;
 		else if (argv[i][1] == 'o')
@@ -300,15 +305,13 @@ deliver_all(struct cli_front *f)
 	return status;
 }
 
-int
-front_cli(struct agent *a, int argc, char **argv)
+static int
+run(struct agent *a, int argc, char **argv)
 {
 	struct cli_front f = { .agent = a };
 	char error[512];
 	int i, status;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return usage(a->ops, EX_OK);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		printf("nexthop %s\n", NEXTHOP_VERSION);
 		return EX_OK;
@@ -334,4 +337,10 @@ front_cli(struct agent *a, int argc, char **argv)
 		status = deliver_all(&f);
 	cli_clear(&f.cli);
 	return status;
+}
+
+int
+front_cli(struct agent *a, int argc, char **argv)
+{
+	return flush_stdout(run(a, argc, argv));
 }

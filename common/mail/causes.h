@@ -22,9 +22,19 @@ CAUSE(BUSY,		451, 4, 4, 5, BY_AGENT,	"too many concurrent connections to %s")
 CAUSE(NO_SOURCE,	451, 4, 4, 1, BY_AGENT,	"no source address of the family of %s")
 CAUSE(SOURCE_FAILED,	451, 4, 3, 0, BY_AGENT,	"cannot bind source address %s: %s")
 
+/* TLS and AUTH */
+CAUSE(TLS_NOT_OFFERED,	451, 4, 7, 4, BY_TLS,	"TLS is required, but was not offered by host %s")
+CAUSE(TLS_REFUSED,	451, 4, 7, 4, BY_TLS,	"TLS is required, but host %s refused to start TLS: %s")
+CAUSE(TLS_HANDSHAKE,	451, 4, 7, 5, BY_TLS,	"TLS handshake with %s failed: %s")
+CAUSE(TLS_UNVERIFIED,	451, 4, 7, 5, BY_TLS,	"Server certificate not verified: %s")
+CAUSE(TLS_INJECTION,	451, 4, 7, 0, BY_TLS,	"plain text from %s behind its answer to STARTTLS")
+CAUSE(AUTH_UNUSABLE,	454, 4, 7, 0, BY_AGENT,	"host %s: %s")
+CAUSE(AUTH_FAILED,	454, 4, 7, 0, BY_AGENT,	"SASL authentication with %s failed: %s")
+
 /* message and addresses */
 CAUSE(TOO_LARGE,	552, 5, 3, 4, BY_AGENT,	"message size %llu exceeds size limit %llu of %s")
 CAUSE(NEED_8BITMIME,	554, 5, 6, 3, BY_AGENT,	"8BITMIME is required, but was not offered by %s")
+CAUSE(NOT_CONVERTED,	554, 5, 6, 3, BY_AGENT,	"8BITMIME is required, but was not offered by %s, and conversion is not possible: %s")
 CAUSE(NEED_SMTPUTF8,	553, 5, 6, 7, BY_AGENT,	"SMTPUTF8 is required, but was not offered by %s")
 CAUSE(NEED_SMTPUTF8_HEADER, 554, 5, 6, 9, BY_AGENT, "SMTPUTF8 is required for the header, but was not offered by %s")
 CAUSE(NEED_BINARYMIME,	554, 5, 6, 3, BY_AGENT,	"BINARYMIME cannot be sent to %s")

@@ -42,8 +42,11 @@ static const struct opt_word nul_words[] = {
 };
 
 static const struct opt_word eightbit_words[] = {
-	{ "send", EIGHTBIT_SEND, "as it is" },
-	{ "refuse", EIGHTBIT_REFUSE, "the message fails with 554 5.6.3" },
+	{ "convert", EIGHTBIT_CONVERTED, "re-encoded as quoted-printable or "
+	    "base64 (RFC 6152); what is signed or encrypted inside MIME fails "
+	    "with 554 5.6.3, a DKIM signature breaks" },
+	{ "refuse", EIGHTBIT_REFUSED, "the message fails with 554 5.6.3" },
+	{ "send", EIGHTBIT_AS_IS, "as it is, against the standard" },
 	{ .word = NULL }
 };
 
@@ -129,7 +132,7 @@ const struct opt_row smtp_conf_rows[] = {
 	    "Send the message by BDAT where the server offers CHUNKING (RFC "
 	    "3030): no dot stuffing, and a small message leaves with its "
 	    "commands in one piece." },
-	{ "eightbit", OPT_ENUM, AT(eightbit), "send", 0, 0, eightbit_words,
+	{ "eightbit", OPT_ENUM, AT(eightbit), "convert", 0, 0, eightbit_words,
 	    NULL, 0, "A message with 8-bit bytes for a server that does not "
 	    "offer 8BITMIME." },
 	{ "nul_bytes", OPT_ENUM, AT(nul_bytes), "send", 0, 0, nul_words,

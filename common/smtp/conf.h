@@ -12,7 +12,7 @@ enum address_family { FAMILY_ANY, FAMILY_IPV4, FAMILY_IPV6 };
 enum source_policy { SOURCE_ROUND_ROBIN, SOURCE_RANDOM, SOURCE_BY_SENDER,
     SOURCE_BY_RECIPIENT };
 enum nul_bytes { NUL_SEND, NUL_REFUSE };
-enum eightbit { EIGHTBIT_SEND, EIGHTBIT_REFUSE };
+enum eightbit { EIGHTBIT_AS_IS, EIGHTBIT_REFUSED, EIGHTBIT_CONVERTED };
 
 struct smtp_conf {
 	int64_t		 connect_timeout_ms;

@@ -82,6 +82,7 @@ static void
 hello_taken(struct smtp_session *s, const struct raw_reply *r)
 {
 	ehlo_parse(r, &s->offer);
+	session_note_auth(s, r);
 	s->hello = TAKEN;
 	s->ready_ms = loop_now_ms(s->loop);
 }
@@ -141,6 +142,70 @@ lhlo_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *r)
 		session_unexpected(s, LHLO, r);
 }
 
+/* ---- STARTTLS (RFC 3207) ---- */
+
+static void
+starttls_send(struct smtp_session *s)
+{
+	char peer[512];
+	struct reply r;
+
+	if (!has(s, EXT_STARTTLS)) {
+		reply_cause(&r, session_arena(s), STAGE_TLS,
+		    CAUSE_TLS_NOT_OFFERED,
+		    smtp_session_peer(s, peer, sizeof(peer)));
+		s->starttls = REFUSED;
+		session_decline(s, &r);
+		return;
+	}
+	session_say(s, "STARTTLS");
+	s->starttls = SAID;
+	session_expect(s, STARTTLS, 0);
+}
+
+static void
+starttls_reply(struct smtp_session *s, uint32_t none,
+    const struct raw_reply *raw)
+{
+	struct arena *arena = session_arena(s);
+	char peer[512], text[512];
+	struct reply r;
+	size_t n;
+
+	(void)none;
+	if (is_positive(raw)) {
+		s->is_shaking = true;	/* once all input is known to be used */
+		return;
+	}
+	s->starttls = REFUSED;
+	if (s->policy.level == TLS_MAY && is_refusal(raw))
+		return;				/* goes on in clear */
+	n = raw_reply_text(raw, text, sizeof(text) - 1);
+	text[n] = '\0';
+	reply_cause(&r, arena, STAGE_TLS, CAUSE_TLS_REFUSED,
+	    smtp_session_peer(s, peer, sizeof(peer)),
+	    arena_printf(arena, "%u %s", raw->code, text));
+	session_decline(s, &r);
+}
+
+/* ---- AUTH (RFC 4954) ---- */
+
+static void
+auth_send(struct smtp_session *s)
+{
+	session_login(s);
+}
+
+static void
+auth_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *raw)
+{
+	(void)none;
+	if (is_positive(raw) || is_refusal(raw) || raw->code == 334)
+		session_login_reply(s, raw);
+	else
+		session_unexpected(s, AUTH, raw);
+}
+
 /* ---- MAIL (RFC 5321 §4.1.1.2) ---- */
 
 static const char *
@@ -176,12 +241,13 @@ prepare(struct smtp_session *s)
 	tx->is_chunked = has(s, EXT_CHUNKING) && s->conf->chunking;
 	tx->is_early = tx->is_chunked && has(s, EXT_PIPELINING) &&
 	    !s->is_lmtp && !tx->is_rested && tx->source.mem != NULL &&
-	    tx->job->facts.wire_len <= EARLY_BYTES;
+	    tx->wire_len <= EARLY_BYTES;
 	/*
 	 * Without a length before it, a file that can still change might be
 	 * given an end of data of its own after the look at it.
 	 */
 	tx->is_raw = tx->job->facts.is_clean && tx->source.mem == NULL &&
+	    tx->writer == NULL &&
 	    (tx->is_chunked || (!tx->job->facts.has_dot_line &&
 	    body_is_sealed(&tx->source)));
 	crlf_init(&tx->crlf, !tx->is_chunked);
@@ -214,15 +280,19 @@ mail_send(struct smtp_session *s)
 
 	if (has(s, EXT_SIZE))					/* RFC 1870 §6 */
 		snprintf(size, sizeof(size), " SIZE=%llu",
-		    (unsigned long long)tx->job->facts.wire_len);
+		    (unsigned long long)tx->wire_len);
 	from = tx->job->sender.local == NULL ? "" :
 	    address_wire(&tx->job->sender, has(s, EXT_SMTPUTF8), arena,
 	    &error);
-	session_say(s, "MAIL FROM:<%s>%s%s%s%s", from == NULL ? "" : from, size,
+	session_say(s, "MAIL FROM:<%s>%s%s%s%s%s%s", from == NULL ? "" : from,
+	    size,
 	    has(s, EXT_8BITMIME) && tx->job->facts.has_8bit ?
 	    " BODY=8BITMIME" : "",				/* RFC 6152 */
 	    has(s, EXT_SMTPUTF8) && needs_smtputf8(tx) ?
 	    " SMTPUTF8" : "",					/* RFC 6531 */
+	    s->login == TAKEN ? " AUTH=<>" : "",		/* RFC 4954 §5 */
+	    (tx->job->d->env.flags & ENV_REQUIRETLS) != 0 ?
+	    " REQUIRETLS" : "",					/* RFC 8689 */
 	    mail_dsn(s, &tx->job->d->env, arena));
 	tx->mail = SAID;
 	session_expect(s, MAIL, 0);
@@ -422,7 +492,7 @@ body_send(struct smtp_session *s)
 	int64_t n;
 	char *to;
 
-	if (body_left(&tx->reader) <= PIECE_BYTES && tx->end == UNSAID) {
+	if (tx_left(tx) <= PIECE_BYTES && tx->end == UNSAID) {
 		tx_announce_end(s, tx);
 		return;
 	}
@@ -430,14 +500,14 @@ body_send(struct smtp_session *s)
 		body_send_raw(s);
 		return;
 	}
-	n = body_read(&tx->reader, scratch, sizeof(scratch), &data);
+	n = tx_read(tx, scratch, sizeof(scratch), &data);
 	if (n == -1) {
 		body_failed(s, errno);
 		return;
 	}
 	to = session_room(crlf_room((size_t)n) + 8);
 	session_wrote(crlf_convert(&tx->crlf, to, data, (size_t)n));
-	if (body_left(&tx->reader) == 0) {
+	if (tx_left(tx) == 0) {
 		session_wrote(crlf_finish(&tx->crlf, session_room(8)));
 		tx->body = TAKEN;
 	}
@@ -501,7 +571,7 @@ bdat_send(struct smtp_session *s)
 	struct smtp_tx *tx = s->tx;
 
 	session_say(s, "BDAT %llu LAST",
-	    (unsigned long long)tx->job->facts.wire_len);
+	    (unsigned long long)tx->wire_len);
 	tx->data = TAKEN;
 	if (!tx->is_early)
 		return;
@@ -553,6 +623,10 @@ const struct smtp_step smtp_steps[SMTP_VERBS] = {
 	    helo_send, helo_reply, .is_last = true },
 	[LHLO] = { "LHLO", "sending LHLO", STAGE_EHLO,
 	    lhlo_send, lhlo_reply, .is_last = true },
+	[STARTTLS] = { "STARTTLS", "sending STARTTLS", STAGE_TLS,
+	    starttls_send, starttls_reply, .is_last = true },
+	[AUTH] = { "AUTH", "performing AUTH", STAGE_AUTH,
+	    auth_send, auth_reply, .is_last = true },
 	[PREPARE] = { "", "preparing", STAGE_MAIL,
 	    prepare, NULL, .is_last = false },
 	[MAIL] = { "MAIL FROM", "sending MAIL FROM", STAGE_MAIL,
@@ -585,8 +659,13 @@ smtp_next(const struct smtp_session *s)
 		return s->quit == UNSAID ? QUIT : IDLE;
 	if (s->hello == UNSAID)
 		return s->is_lmtp ? LHLO : s->no_ehlo ? HELO : EHLO;
-	if (s->hello == SAID)
+	if (s->hello == SAID || s->starttls == SAID || s->login == SAID)
 		return IDLE;
+	if (s->policy.level != TLS_NONE && s->starttls == UNSAID &&
+	    (has(s, EXT_STARTTLS) || s->policy.level != TLS_MAY))
+		return STARTTLS;	/* then EHLO again: RFC 3207 §4.2 */
+	if (s->auth != NULL && s->login == UNSAID)
+		return AUTH;				/* RFC 4954 §4 */
 	if (s->want_rset)
 		return RSET;
 	if (tx == NULL)

@@ -15,6 +15,9 @@ static const struct {
 	{ "DSN", EXT_DSN },
 	{ "CHUNKING", EXT_CHUNKING },
 	{ "ENHANCEDSTATUSCODES", EXT_ENHANCED },
+	{ "STARTTLS", EXT_STARTTLS },
+	{ "AUTH", EXT_AUTH },
+	{ "REQUIRETLS", EXT_REQUIRETLS },
 };
 #define NKEYWORDS	(sizeof(keywords) / sizeof(keywords[0]))
 
@@ -77,4 +80,25 @@ ehlo_parse(const struct raw_reply *r, struct smtp_offer *offer)
 	/* The first line is the greeting, never a keyword. */
 	for (i = 1; (line = raw_reply_line(r, i, &len)) != NULL; i++)
 		keyword_line(line, len, offer);
+}
+
+bool
+ehlo_auth(const struct raw_reply *r, char *to, size_t size)
+{
+	const char *line;
+	size_t len, at = 0;
+	unsigned i;
+
+	for (i = 1; (line = raw_reply_line(r, i, &len)) != NULL; i++) {
+		if (len < 5 || strncasecmp(line, "AUTH", 4) != 0 ||
+		    (!is_blank(line[4]) && line[4] != '='))
+			continue;
+		if (at + len - 4 + 1 >= size)
+			break;
+		to[at++] = ' ';
+		memcpy(to + at, line + 5, len - 5);
+		at += len - 5;
+	}
+	to[at] = '\0';
+	return at > 0;
 }

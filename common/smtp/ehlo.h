@@ -2,6 +2,8 @@
 #ifndef SMTP_EHLO_H
 #define SMTP_EHLO_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "smtp/reply_parser.h"
@@ -13,7 +15,10 @@ enum smtp_ext {
 	EXT_SMTPUTF8 = 0x0008,		/* RFC 6531 */
 	EXT_DSN = 0x0010,		/* RFC 3461 */
 	EXT_CHUNKING = 0x0020,		/* RFC 3030 */
-	EXT_ENHANCED = 0x0040		/* RFC 2034 */
+	EXT_ENHANCED = 0x0040,		/* RFC 2034 */
+	EXT_STARTTLS = 0x0080,		/* RFC 3207 */
+	EXT_AUTH = 0x0100,		/* RFC 4954 */
+	EXT_REQUIRETLS = 0x0200		/* RFC 8689 */
 };
 
 struct smtp_offer {
@@ -22,5 +27,12 @@ struct smtp_offer {
 };
 
 void	ehlo_parse(const struct raw_reply *, struct smtp_offer *);
+
+/*
+ * The parameters of AUTH, those of several lines (and of the old form
+ * "AUTH=PLAIN") joined by a blank; at most size bytes with the NUL.  Returns
+ * whether there are any.
+ */
+bool	ehlo_auth(const struct raw_reply *, char *, size_t size);
 
 #endif

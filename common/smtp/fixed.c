@@ -11,12 +11,23 @@ fixed_start(struct agent *agent, void *values, char *error, size_t size)
 	const struct fixed_conf *conf = values;
 	struct smtp_relay_conf relay_conf = {
 		.smtp = &conf->smtp,
+		.tls = &conf->tls,
+		.auth = &conf->auth,
 		.hosts = &conf->host,
 		.default_port = (uint16_t)conf->port,
 		.is_lmtp = self->is_lmtp,
 	};
 
 	return smtp_relay_new(agent, &relay_conf, error, size);
+}
+
+static int
+fixed_check(void *values, opt_report *report, void *arg)
+{
+	const struct fixed_conf *conf = values;
+
+	return tls_conf_check(&conf->tls, report, arg) +
+	    auth_conf_check(&conf->auth, report, arg);
 }
 
 static uint32_t
@@ -31,10 +42,12 @@ fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 	const struct opt_group groups[] = {
 		{ agent->rows, 0 },
 		{ smtp_conf_rows, offsetof(struct fixed_conf, smtp) },
+		{ tls_conf_rows, offsetof(struct fixed_conf, tls) },
+		{ auth_conf_rows, offsetof(struct fixed_conf, auth) },
 		{ NULL, 0 }
 	};
 	const struct opt_table table = {
-		agent->name, groups, sizeof(struct fixed_conf), NULL
+		agent->name, groups, sizeof(struct fixed_conf), fixed_check
 	};
 	const struct agent_ops ops = {
 		.name = agent->name,

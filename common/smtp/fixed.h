@@ -6,6 +6,8 @@
 #define SMTP_FIXED_H
 
 #include "conf/option.h"
+#include "net/tls_conf.h"
+#include "smtp/auth.h"
 #include "smtp/conf.h"
 #include "smtp/relay.h"
 
@@ -13,6 +15,8 @@ struct fixed_conf {
 	struct smtp_conf smtp;
 	struct opt_list	 host;
 	int64_t		 port;
+	struct tls_conf	 tls;
+	struct auth_conf auth;
 };
 
 struct fixed_agent {

@@ -18,9 +18,13 @@
 #include "base/mem.h"
 #include "net/pool.h"
 #include "net/resolve.h"
+#include "net/tls.h"
 #include "smtp/session.h"
 #include "smtp/source.h"
 #include "smtp/tx.h"
+
+#define BROKEN_MAX	256
+#define BROKEN_MS	(600 * 1000)
 
 enum work_state { WORK_IDLE, WORK_RESOLVING, WORK_WAITING, WORK_TALKING };
 
@@ -52,9 +56,16 @@ struct work {
 	struct failure	 best;		/* nfailed > 0 */
 	struct resolve_query *query;
 	struct pool_wait wait;
-	const char	*key;		/* source and EHLO name */
+	struct tls_policy policy;	/* for the present address */
+	bool		 no_tls;	/* its TLS is broken, and not needed */
+	const char	*key;		/* what a connection is made with */
 	struct smtp_session *session;	/* WORK_TALKING */
 	struct smtp_tx	*tx;
+};
+
+struct broken_tls {		/* a host that fails the handshake */
+	struct addr	 addr;
+	int64_t		 until_ms;
 };
 
 struct smtp_relay {
@@ -68,6 +79,10 @@ struct smtp_relay {
 	struct source_set *sources;
 	struct resolver	*resolver;	/* once a name was met */
 	struct pool	*pool;
+	struct tls_ctx	*tls_ctx;
+	struct auth	*auth;		/* NULL: none */
+	struct broken_tls broken[BROKEN_MAX];
+	uint32_t	 nbroken;	/* used; the oldest goes first */
 	LIST_HEAD(, smtp_session) sessions;
 	uint64_t	 connections, reused;
 };
@@ -145,6 +160,31 @@ give_up(struct work *w)
 		    "%s (%u hosts or addresses tried)", best->reply.text,
 		    w->nfailed);
 	delivery_answer_rest(w->job.d, &a);
+}
+
+/* ---- hosts whose TLS is broken ---- */
+
+static struct broken_tls *
+find_broken(struct smtp_relay *r, const struct addr *addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->nbroken && i < BROKEN_MAX; i++)
+		if (r->broken[i].until_ms > loop_now_ms(r->loop) &&
+		    addr_equal(&r->broken[i].addr, addr))
+			return &r->broken[i];
+	return NULL;
+}
+
+static void
+note_broken(struct smtp_relay *r, const struct addr *addr)
+{
+	struct broken_tls *b = find_broken(r, addr);
+
+	if (b == NULL)
+		b = &r->broken[r->nbroken++ % BROKEN_MAX];
+	b->addr = *addr;
+	b->until_ms = loop_now_ms(r->loop) + BROKEN_MS;
 }
 
 /* ---- transactions ---- */
@@ -276,6 +316,10 @@ on_failed(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r,
 		w->want_fresh = true;
 		w->job.d->is_past_end = false;
 		try_address(w);
+	} else if (how == FAIL_TLS && w->policy.level == TLS_MAY) {
+		note_broken(w->relay, &w->addrs[w->addr]);
+		w->no_tls = true;			/* RFC 7435 */
+		try_address(w);
 	} else if (how == FAIL_MESSAGE || how == FAIL_LOCAL)
 		tell_failed(w, s, r);
 	else {
@@ -319,7 +363,20 @@ pick_source(struct work *w, const struct addr *addr,
 	return addr_family(addr) == addr_family(&w->source);
 }
 
-/* What a kept connection must have been made with. */
+/* What TLS must be on a connection for this envelope to this address. */
+static void
+pick_policy(struct work *w, const struct addr *addr)
+{
+	w->policy = tls_policy_of(w->relay->conf.tls, TLS_FOR_HOST, addr);
+	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0)
+		w->policy.level = TLS_VERIFY;		/* RFC 8689 §4.2.1 */
+	if (w->policy.level == TLS_MAY && !w->policy.is_wrapper &&
+	    (w->no_tls || find_broken(w->relay, addr) != NULL))
+		w->policy.level = TLS_NONE;
+}
+
+/* What a kept connection must have been made with; the account is one for
+ * the relay. */
 static void
 make_key(struct work *w, const struct addr *source)
 {
@@ -327,7 +384,12 @@ make_key(struct work *w, const struct addr *source)
 
 	if (source != NULL)
 		addr_format(source, text, sizeof(text));
-	w->key = arena_printf(w->job.d->arena, "%s %s", text, w->ehlo);
+	if (w->policy.level == TLS_NONE)
+		w->key = arena_printf(w->job.d->arena, "%s %s", text, w->ehlo);
+	else
+		w->key = arena_printf(w->job.d->arena, "%s %s %s %s", text,
+		    w->ehlo, tls_policy_text(&w->policy),
+		    w->hosts[w->host].host);
 }
 
 static void
@@ -370,6 +432,7 @@ try_address(struct work *w)
 	if (!w->has_source && source != NULL)
 		w->source = *source;
 	w->has_bind = source != NULL;
+	pick_policy(w, addr);
 	make_key(w, source);
 	ask_for_place(w);
 }
@@ -418,9 +481,17 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 		talk(w, session_of(place));
 		return;
 	}
-	s = smtp_session_open(r->loop, r->smtp, w->hosts[w->host].host,
-	    &w->addrs[w->addr], w->has_bind ? &w->source : NULL, w->key,
-	    strchr(w->key, ' ') + 1, r->conf.is_lmtp, &session_ops, r);
+	s = smtp_session_open(r->loop, r->smtp, &(struct smtp_target){
+		.host = w->hosts[w->host].host,
+		.addr = &w->addrs[w->addr],
+		.source = w->has_bind ? &w->source : NULL,
+		.key = w->key,
+		.ehlo = w->ehlo,
+		.is_lmtp = r->conf.is_lmtp,
+		.policy = w->policy,
+		.tls_ctx = r->tls_ctx,
+		.auth = r->auth,
+	}, &session_ops, r);
 	if (s == NULL) {
 		int error = errno;
 
@@ -520,7 +591,7 @@ next_host(struct work *w)
 static void
 next_address(struct work *w)
 {
-	w->want_fresh = false;
+	w->want_fresh = w->no_tls = false;
 	if (++w->addr < w->naddrs)
 		try_address(w);
 	else
@@ -854,6 +925,13 @@ smtp_relay_new(struct agent *agent, const struct smtp_relay_conf *conf,
 		smtp_relay_free(r);
 		return NULL;
 	}
+	if ((r->tls_ctx = tls_ctx_new(conf->tls, error, size)) == NULL ||
+	    ((r->auth = auth_new(conf->auth, conf->tls->certfile != NULL &&
+	    *conf->tls->certfile != '\0', error, size)) == NULL &&
+	    *error != '\0')) {
+		smtp_relay_free(r);
+		return NULL;
+	}
 	r->sources = source_set_new(conf->smtp);
 	r->pool = pool_new(r->loop, &limits, &pool_ops);
 	return r;
@@ -877,6 +955,8 @@ smtp_relay_free(void *state)
 	}
 	pool_free(r->pool);
 	resolver_free(r->resolver);
+	tls_ctx_free(r->tls_ctx);
+	auth_free(r->auth);
 	source_set_free(r->sources);
 	arena_free(r->arena);
 	free(r->ehlo);

@@ -9,6 +9,8 @@
 
 #include "agent/agent.h"
 #include "net/addr.h"
+#include "net/tls_conf.h"
+#include "smtp/auth.h"
 #include "smtp/conf.h"
 
 struct smtp_relay;
@@ -17,6 +19,8 @@ struct smtp_relay;
 
 struct smtp_relay_conf {	/* what it points to must stay */
 	const struct smtp_conf *smtp;
+	const struct tls_conf *tls;
+	const struct auth_conf *auth;
 	const struct opt_list *hosts;	/* in order, at most RELAY_HOSTS_MAX */
 	uint16_t	 default_port;	/* of a host given without one */
 	bool		 is_lmtp;

@@ -29,6 +29,14 @@ without_cr(const char *p, size_t n)
 	return n > 0 && p[n - 1] == '\r' ? n - 1 : n;
 }
 
+/* How long the line at p may be, its end excluded. */
+static size_t
+line_max(const char *p, size_t n)
+{
+	return n >= 3 && memcmp(p, "334", 3) == 0 ? SMTP_CHALLENGE_MAX :
+	    SMTP_LINE_MAX;
+}
+
 /* Takes the line p[0..n), without LF, into account. */
 static enum parse_result
 take_line(struct reply_parser *rp, const char *p, size_t n)
@@ -37,7 +45,7 @@ take_line(struct reply_parser *rp, const char *p, size_t n)
 
 	n = without_cr(p, n);
 	code = line_code(p, n);
-	if (code == 0 || n > SMTP_LINE_MAX || rp->nlines == SMTP_LINES_MAX ||
+	if (code == 0 || n > line_max(p, n) || rp->nlines == SMTP_LINES_MAX ||
 	    (rp->nlines > 0 && code != rp->code))
 		return PARSE_BAD;
 	rp->code = code;
@@ -58,7 +66,7 @@ reply_parse(struct reply_parser *rp, const char *p, size_t n,
 			return PARSE_MORE;
 		lf = memchr(p + rp->at, '\n', n - rp->at);
 		if (lf == NULL) {
-			if (n - rp->at <= SMTP_LINE_MAX + 1)
+			if (n - rp->at <= line_max(p + rp->at, n - rp->at) + 1)
 				return PARSE_MORE;
 			result = PARSE_BAD;
 			break;

@@ -14,6 +14,7 @@
 
 #define SMTP_LINE_MAX	2048
 #define SMTP_LINES_MAX	100
+#define SMTP_CHALLENGE_MAX 12288	/* a 334 line (RFC 4954 §4) */
 
 struct raw_reply {
 	uint16_t	 code;

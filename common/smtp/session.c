@@ -28,6 +28,7 @@
  * memory is shared, a session never leaves anything in it.
  */
 static struct buf out = { .max = OUT_BYTES_MAX };
+static bool out_is_secret;
 static struct arena *scratch;		/* session_arena() without delivery */
 
 /* ---- small things ---- */
@@ -81,6 +82,12 @@ trace_event(const struct smtp_session *s, const char *what)
 		fprintf(stderr, "%llu -- %s %s\n",
 		    (unsigned long long)s->serial, what,
 		    smtp_session_peer(s, peer, sizeof(peer)));
+}
+
+bool
+smtp_session_is_verified(const struct smtp_session *s)
+{
+	return s->has_tls && tls_is_verified(conn_tls(s->conn));
 }
 
 bool
@@ -189,6 +196,19 @@ session_say(struct smtp_session *s, const char *fmt, ...)
 	trace(s, 'C', buf_data(&out) + start, n + 2);
 }
 
+void
+session_say_secret(struct smtp_session *s, const char *line, const char *shown)
+{
+	size_t n = strlen(line);
+	char *p = session_room(n + 2);
+
+	memcpy(p, line, n);
+	memcpy(p + n, "\r\n", 2);
+	buf_commit(&out, n + 2);
+	out_is_secret = true;
+	trace(s, 'C', shown, strlen(shown));
+}
+
 /* May a verb be said while answers are awaited? (RFC 2920 §3.1) */
 static bool
 may_say(const struct smtp_session *s)
@@ -208,6 +228,9 @@ session_flush(struct smtp_session *s)
 {
 	if (!s->is_over && !buf_is_empty(&out))
 		conn_write(s->conn, buf_data(&out), buf_len(&out));
+	if (out_is_secret)
+		explicit_bzero(buf_data(&out), buf_len(&out));
+	out_is_secret = false;
 	buf_consume(&out, buf_len(&out));
 }
 
@@ -403,18 +426,24 @@ session_unexpected(struct smtp_session *s, enum smtp_verb v,
 }
 
 void
+session_decline(struct smtp_session *s, const struct reply *r)
+{
+	struct smtp_tx *tx = detach(s);
+
+	s->want_quit = true;
+	s->ops->failed(s, tx, r, FAIL_SESSION);
+}
+
+void
 session_refused(struct smtp_session *s, const struct raw_reply *raw,
     enum smtp_verb v)
 {
 	char text[REPLY_TEXT_MAX * 2];
-	struct smtp_tx *tx;
 	struct reply r;
 
 	reply_from_server(&r, session_arena(s), raw->code, text,
 	    raw_reply_text(raw, text, sizeof(text)), smtp_steps[v].stage);
-	tx = detach(s);
-	s->want_quit = true;
-	s->ops->failed(s, tx, &r, FAIL_SESSION);
+	session_decline(s, &r);
 }
 
 /* ---- hearing ---- */
@@ -450,7 +479,11 @@ got_reply(struct smtp_session *s, const struct raw_reply *raw)
 {
 	struct awaited a;
 
-	trace(s, 'S', raw->lines, raw->len);
+	if (raw->code == 334 && s->login == SAID)
+		trace(s, 'S', SASL_TRACE_CHALLENGE,
+		    strlen(SASL_TRACE_CHALLENGE));
+	else
+		trace(s, 'S', raw->lines, raw->len);
 	if (s->nawaited == 0) {
 		got_unawaited(s, raw);
 		return;
@@ -499,6 +532,8 @@ hear(struct smtp_session *s, const char *p, size_t n, bool *any_r)
 			at += raw.len;
 			break;
 		}
+		if (!s->is_over && s->is_shaking && at < n)
+			session_injected(s);
 		if (s->is_over)
 			return n;
 	}
@@ -527,6 +562,8 @@ on_data(void *arg, const char *p, size_t n)
 	if (s->is_over)
 		return;
 	buf_shrink(&s->in);
+	if (s->is_shaking)
+		session_start_tls(s);
 	/* Half a reply is no sign of life: the time goes on. */
 	if (any)
 		session_run(s);
@@ -541,6 +578,20 @@ on_opened(void *arg)
 	trace_event(s, "connected");
 	if (s->tx != NULL && s->tx->job != NULL)
 		delivery_connected(s->tx->job->d);
+	if (s->policy.is_wrapper) {
+		session_start_tls(s);
+		set_timer(s);
+	} else
+		session_run(s);
+}
+
+static void
+on_secured(void *arg)
+{
+	struct smtp_session *s = arg;
+
+	session_secured(s);
+	trace_event(s, s->tls_text);
 	session_run(s);
 }
 
@@ -560,16 +611,21 @@ static void
 on_closed(void *arg, int error)
 {
 	struct smtp_session *s = arg;
+	const char *text;
 
 	if (!s->is_open)
 		fail_connect(s, strerror(error));
 	else if (s->quit == SAID)
 		end(s, false);
+	else if (s->is_shaking)
+		session_tls_failed(s, error == EPROTO || error == 0 ? NULL :
+		    strerror(error));
 	else if (error == 0)
 		fail_while(s, CAUSE_LOST, CAUSE_LOST_AFTER_DOT, NULL);
 	else
 		fail_while(s, CAUSE_LOST_ERROR, CAUSE_LOST_AFTER_DOT,
-		    strerror(error));
+		    error == EPROTO && conn_tls_fault(s->conn, &text) !=
+		    TLS_FAULT_NONE ? text : strerror(error));
 }
 
 static void
@@ -591,6 +647,8 @@ on_timeout(void *arg)
 		session_fail(s, &r, FAIL_LOCAL);
 	} else if (!s->is_open)
 		fail_connect(s, strerror(ETIMEDOUT));
+	else if (s->is_shaking)
+		session_tls_failed(s, strerror(ETIMEDOUT));
 	else
 		fail_while(s, CAUSE_TIMEOUT, CAUSE_TIMEOUT_AFTER_DOT, NULL);
 }
@@ -655,12 +713,17 @@ on_free(void *arg)
 	free(s->host);
 	free(s->address);
 	free(s->key);
+	free(s->ehlo);
+	free(s->auth_offer);
+	free(s->tls_text);
+	sasl_free(s->sasl);
 	free(s);
 }
 
 static const struct conn_ops session_conn_ops = {
 	.opened = on_opened,
 	.data = on_data,
+	.secured = on_secured,
 	.drained = on_drained,
 	.progress = on_progress,
 	.closed = on_closed,
@@ -668,15 +731,14 @@ static const struct conn_ops session_conn_ops = {
 
 struct smtp_session *
 smtp_session_open(struct loop *loop, const struct smtp_conf *conf,
-    const char *host, const struct addr *addr, const struct addr *source,
-    const char *key, const char *ehlo, bool is_lmtp,
-    const struct smtp_session_ops *ops, void *owner)
+    const struct smtp_target *to, const struct smtp_session_ops *ops,
+    void *owner)
 {
 	static uint64_t serial;
 	struct smtp_session *s = xcalloc(1, sizeof(*s));
 	char text[ADDR_TEXT_MAX];
 
-	s->conn = conn_open(loop, addr, source, &session_conn_ops, s);
+	s->conn = conn_open(loop, to->addr, to->source, &session_conn_ops, s);
 	if (s->conn == NULL) {
 		free(s);
 		return NULL;
@@ -686,16 +748,19 @@ smtp_session_open(struct loop *loop, const struct smtp_conf *conf,
 	s->conf = conf;
 	s->ops = ops;
 	s->owner = owner;
-	s->is_lmtp = is_lmtp;
-	s->addr = *addr;
-	s->host = xstrdup(host);
-	s->address = xstrdup(addr_format(addr, text, sizeof(text)));
-	s->key = xstrdup(key);
-	s->ehlo = s->key + (ehlo - key);
+	s->is_lmtp = to->is_lmtp;
+	s->addr = *to->addr;
+	s->host = xstrdup(to->host);
+	s->address = xstrdup(addr_format(to->addr, text, sizeof(text)));
+	s->key = xstrdup(to->key);
+	s->ehlo = xstrdup(to->ehlo);
+	s->policy = to->policy;
+	s->tls_ctx = to->tls_ctx;
+	s->auth = to->auth;
 	s->awaited = s->first;
 	s->awaited_cap = sizeof(s->first) / sizeof(s->first[0]);
 	s->opened_ms = loop_now_ms(loop);
-	buf_init(&s->in, IN_BYTES_MAX + SMTP_LINE_MAX);
+	buf_init(&s->in, IN_BYTES_MAX + SMTP_CHALLENGE_MAX);
 	timer_init(&s->timer, loop, on_timeout, s);
 	later_init(&s->run_later, on_run, s);
 	later_init(&s->gone_later, on_gone, s);

@@ -18,6 +18,8 @@
 #include "net/conn.h"
 #include "net/loop.h"
 #include "net/pool.h"
+#include "net/tls.h"
+#include "smtp/auth.h"
 #include "smtp/conf.h"
 #include "smtp/ehlo.h"
 #include "smtp/reply_parser.h"
@@ -26,7 +28,7 @@ struct smtp_tx;
 
 enum smtp_verb {
 	IDLE,			/* nothing to say now */
-	GREETING, EHLO, HELO, LHLO, PREPARE, MAIL, RCPT, DATA, BDAT, BODY, DOT,
+	GREETING, EHLO, HELO, LHLO, STARTTLS, AUTH, PREPARE, MAIL, RCPT, DATA, BDAT, BODY, DOT,
 	RSET, QUIT,
 	SMTP_VERBS
 };
@@ -45,6 +47,7 @@ struct smtp_session;
 enum smtp_failure {
 	FAIL_CONNECT,		/* no connection */
 	FAIL_SESSION,		/* refused or lost before MAIL was answered */
+	FAIL_TLS,		/* the handshake failed: perhaps without TLS */
 	FAIL_CLOSING,		/* the server says 421 before end-of-data */
 	FAIL_MESSAGE,		/* lost after MAIL was answered */
 	FAIL_LOCAL		/* our side: body, deadline */
@@ -82,19 +85,28 @@ struct smtp_session {
 	struct addr	 addr;
 	char		*host;		/* as asked for */
 	char		*address;
-	char		*key;		/* of the pool: source and name */
-	const char	*ehlo;		/* into key */
+	char		*key;		/* of the pool */
+	char		*ehlo;
+	struct tls_policy policy;
+	struct tls_ctx	*tls_ctx;	/* borrowed; NULL with level none */
+	struct auth	*auth;		/* borrowed; NULL: no AUTH */
 	struct conn	*conn;
 	bool		 is_open;
 	uint64_t	 serial;	/* for traces */
 
 	/* facts */
 	uint8_t		 greeting, hello, quit;	/* enum said */
+	uint8_t		 starttls, login;	/* enum said */
+	bool		 is_shaking;	/* a TLS handshake is under way */
+	bool		 has_tls;
 	bool		 no_ehlo;	/* the server does not know EHLO */
 	bool		 want_rset, want_quit;
 	bool		 is_doomed;	/* the server has said 421 */
 	bool		 is_over;	/* the connection is gone */
 	struct smtp_offer offer;
+	char		*auth_offer;	/* AUTH's parameters, or NULL */
+	struct sasl	*sasl;		/* while an exchange is under way */
+	char		*tls_text;	/* facts for answers, or NULL */
 	struct smtp_tx	*tx;
 
 	/* the engine */
@@ -114,14 +126,23 @@ struct smtp_session {
 	uint32_t	 nmessages;
 };
 
-/*
- * Starts connecting.  host: the name it is known by; source: NULL or bound;
- * ehlo: the name given.  NULL with errno where that fails at once.
- */
+/* Where to, and how; strings are copied. */
+struct smtp_target {
+	const char	*host;		/* the name it is known by */
+	const struct addr *addr;
+	const struct addr *source;	/* NULL: the system's choice */
+	const char	*key;		/* for the pool */
+	const char	*ehlo;		/* the name given */
+	bool		 is_lmtp;
+	struct tls_policy policy;
+	struct tls_ctx	*tls_ctx;	/* both must outlive the session */
+	struct auth	*auth;
+};
+
+/* Starts connecting.  NULL with errno where that fails at once. */
 struct smtp_session *smtp_session_open(struct loop *, const struct smtp_conf *,
-		const char *host, const struct addr *, const struct addr *source,
-		const char *key, const char *ehlo, bool is_lmtp,
-		const struct smtp_session_ops *, void *owner);
+		const struct smtp_target *, const struct smtp_session_ops *,
+		void *owner);
 /* A transaction for a session that has none; it begins at the end of the turn,
  * or when the server has been greeted. */
 void	smtp_session_start(struct smtp_session *, struct smtp_tx *);
@@ -134,6 +155,9 @@ void	smtp_session_quit(struct smtp_session *);
 void	smtp_session_abort(struct smtp_session *);
 /* In gone() only. */
 void	smtp_session_free(struct smtp_session *);
+
+/* TLS, and the server is who it should be. */
+bool	smtp_session_is_verified(const struct smtp_session *);
 
 /* "host[address]:port" */
 const char *smtp_session_peer(const struct smtp_session *, char *, size_t);
@@ -168,13 +192,27 @@ void	session_flush(struct smtp_session *);
 /* The session cannot go on; nothing more is read from it. */
 void	session_fail(struct smtp_session *, const struct reply *,
 	    enum smtp_failure);
-/* The server takes no mail: the transaction goes back, QUIT follows. */
+/* A line that holds a secret: traces show `shown` instead. */
+void	session_say_secret(struct smtp_session *, const char *line,
+	    const char *shown);
+/* We do not want this server: the transaction goes back, QUIT follows. */
+void	session_decline(struct smtp_session *, const struct reply *);
+/* The server takes no mail: likewise. */
 void	session_refused(struct smtp_session *, const struct raw_reply *,
 	    enum smtp_verb);
 /* A reply that does not fit: protocol error. */
 void	session_unexpected(struct smtp_session *, enum smtp_verb,
 	    const struct raw_reply *);
 void	session_run(struct smtp_session *);
+
+/* session_tls.c */
+void	session_start_tls(struct smtp_session *);
+void	session_secured(struct smtp_session *);
+void	session_tls_failed(struct smtp_session *, const char *why);
+void	session_injected(struct smtp_session *);
+void	session_note_auth(struct smtp_session *, const struct raw_reply *);
+void	session_login(struct smtp_session *);
+void	session_login_reply(struct smtp_session *, const struct raw_reply *);
 
 /* Memory for the texts of a failure: the delivery's, or short-lived. */
 struct arena *session_arena(struct smtp_session *);

@@ -42,6 +42,8 @@ tx_free(struct smtp_tx *tx)
 	if (tx == NULL)
 		return;
 	loop_forget(NULL, &tx->go);
+	eightbit_writer_free(tx->writer);
+	eightbit_plan_free(tx->plan);
 	free(tx->kept);
 	free(tx);
 }
@@ -94,6 +96,7 @@ tx_answer(struct smtp_session *s, struct smtp_tx *tx, uint32_t i,
 		.host = s->host,
 		.address = s->address,
 		.port = addr_port(&s->addr),
+		.tls = s->tls_text,
 		.wait_ms = tx->wait_ms,
 	};
 	int64_t now = loop_now_ms(s->loop);
@@ -271,7 +274,7 @@ fail_peer(struct smtp_session *s, struct smtp_tx *tx, enum cause cause)
 static bool
 is_too_large(struct smtp_session *s, struct smtp_tx *tx)
 {
-	uint64_t limit = s->offer.size_limit, size = tx->job->facts.wire_len;
+	uint64_t limit = s->offer.size_limit, size = tx->wire_len;
 	char peer[512];
 	struct reply r;
 
@@ -284,6 +287,56 @@ is_too_large(struct smtp_session *s, struct smtp_tx *tx)
 	return true;
 }
 
+/* 8-bit text for a server that takes none (RFC 6152 §3); false: answered. */
+static bool
+convert(struct smtp_session *s, struct smtp_tx *tx)
+{
+	struct arena *arena = tx->job->d->arena;
+	enum eightbit_result result;
+	char peer[512];
+	struct reply r;
+
+	if (!tx->job->facts.has_8bit || (s->offer.exts & EXT_8BITMIME) != 0 ||
+	    s->conf->eightbit != EIGHTBIT_CONVERTED)
+		return true;
+	result = eightbit_plan(&tx->source, &tx->plan);
+	if (result == EIGHTBIT_CLEAN)
+		return true;		/* only in the header */
+	if (result == EIGHTBIT_CONVERT) {
+		tx->writer = eightbit_writer_new(tx->plan, &tx->source);
+		tx->wire_len = tx->plan->out_len;
+		return true;
+	}
+	if (result == EIGHTBIT_ERROR)
+		reply_cause(&r, arena, STAGE_NONE, CAUSE_BODY_READ,
+		    strerror(errno));
+	else
+		reply_cause(&r, arena, STAGE_MAIL, CAUSE_NOT_CONVERTED,
+		    smtp_session_peer(s, peer, sizeof(peer)), tx->plan->why);
+	tx_fail(s, tx, &r);
+	return false;
+}
+
+uint64_t
+tx_left(const struct smtp_tx *tx)
+{
+	return tx->writer != NULL ? tx->wire_len - tx->written :
+	    body_left(&tx->reader);
+}
+
+int64_t
+tx_read(struct smtp_tx *tx, char *scratch, size_t max, const char **data_r)
+{
+	int64_t n;
+
+	if (tx->writer == NULL)
+		return body_read(&tx->reader, scratch, max, data_r);
+	if ((n = eightbit_read(tx->writer, scratch, max)) > 0)
+		tx->written += (uint64_t)n;
+	*data_r = scratch;
+	return n;
+}
+
 /* What the whole message needs and this server does not offer. */
 static bool
 lacks_for_message(struct smtp_session *s, struct smtp_tx *tx,
@@ -293,7 +346,9 @@ lacks_for_message(struct smtp_session *s, struct smtp_tx *tx,
 	const struct body_facts *f = &tx->job->facts;
 	bool has_utf8 = (s->offer.exts & EXT_SMTPUTF8) != 0;
 
-	if ((env->flags & ENV_REQUIRETLS) != 0)
+	if ((env->flags & ENV_REQUIRETLS) != 0 &&
+	    (!smtp_session_is_verified(s) ||
+	    (s->offer.exts & EXT_REQUIRETLS) == 0))
 		*cause_r = CAUSE_NEED_REQUIRETLS;
 	else if (env->body_type == BODY_BINARYMIME)
 		*cause_r = CAUSE_NEED_BINARYMIME;
@@ -303,7 +358,7 @@ lacks_for_message(struct smtp_session *s, struct smtp_tx *tx,
 	    !has_utf8)
 		*cause_r = CAUSE_NEED_SMTPUTF8_HEADER;
 	else if (f->has_8bit && (s->offer.exts & EXT_8BITMIME) == 0 &&
-	    s->conf->eightbit == EIGHTBIT_REFUSE)
+	    s->conf->eightbit == EIGHTBIT_REFUSED)
 		*cause_r = CAUSE_NEED_8BITMIME;
 	else if (f->has_nul && s->conf->nul_bytes == NUL_REFUSE)
 		*cause_r = CAUSE_BODY_NUL;
@@ -337,12 +392,15 @@ tx_prepare(struct smtp_session *s, struct smtp_tx *tx)
 	enum cause cause;
 
 	tx->start_ms = loop_now_ms(s->loop);
-	if (look_at_body(s, tx) == -1 || is_too_large(s, tx))
+	if (look_at_body(s, tx) == -1)
 		return -1;
+	tx->wire_len = tx->job->facts.wire_len;
 	if (lacks_for_message(s, tx, &cause)) {
 		fail_peer(s, tx, cause);
 		return -1;
 	}
+	if (!convert(s, tx) || is_too_large(s, tx))
+		return -1;
 	check_recipients(s, tx);
 	return tx->nhope > 0 ? 0 : -1;
 }

@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "mail/address.h"
+#include "mail/eightbit.h"
 #include "mail/message.h"
 #include "net/loop.h"
 #include "smtp/session.h"
@@ -59,6 +60,10 @@ struct smtp_tx {
 	int64_t		 start_ms;
 	struct body	 source;	/* of reader: the envelope's, or kept */
 	char		*kept;		/* a small body, read once */
+	struct eightbit_plan *plan;	/* what a conversion will change */
+	struct eightbit_writer *writer;	/* ... instead of reader */
+	uint64_t	 written;	/* by it */
+	uint64_t	 wire_len;	/* without dots stuffed */
 	struct body_reader reader;
 	struct crlf	 crlf;
 	struct later	 go;		/* end-of-data may be sent */
@@ -73,6 +78,11 @@ void		 tx_free(struct smtp_tx *);
 /* The server can take this message as it is: 0. Else recipients have been
  * answered, perhaps all: -1 if none is left. */
 int	tx_prepare(struct smtp_session *, struct smtp_tx *);
+
+/* The body as it is to be sent, in order: as body_left() and body_read(). */
+uint64_t tx_left(const struct smtp_tx *);
+int64_t	tx_read(struct smtp_tx *, char *scratch, size_t max,
+	    const char **data_r);
 
 /* The whole body was said: its bytes are not needed any more. */
 void	tx_drop_kept(struct smtp_tx *);

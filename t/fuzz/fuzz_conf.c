@@ -12,13 +12,21 @@ int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 #define MUST(cond)	do { if (!(cond)) abort(); } while (0)
 
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 static unsigned
 check_section(const struct conf_section *s, unsigned line)
 {
 	const struct conf_entry *e;
+	size_t n = strlen(s->name);
 
 	MUST(*s->type != '\0' && strpbrk(s->type, " \t\n]") == NULL);
-	MUST(strpbrk(s->name, " \t\n]") == NULL);
+	MUST(strpbrk(s->name, "\n]") == NULL);
+	MUST(n == 0 || (!is_blank(s->name[0]) && !is_blank(s->name[n - 1])));
 	MUST(s->line > line);
 	line = s->line;
 	STAILQ_FOREACH(e, &s->entries, next) {

@@ -182,6 +182,7 @@ postfix_start()
 	defer unix - - n - 0 bounce
 	discard unix - - n - - discard
 	anvil unix - - n - 1 anvil
+	tlsmgr unix - - n - 1 tlsmgr
 	postlog unix-dgram n - n - 1 postlogd
 	EOC
 	postfix -c "$D/postfix" start >"$D/err.postfix" 2>&1 3>&- ||
@@ -192,4 +193,100 @@ postfix_start()
 postfix_stop()
 {
 	postfix -c "$D/postfix" stop >/dev/null 2>&1 3>&- || :
+}
+
+# How Postfix's server does TLS: $CERTS/good.pem, or $cert. Its log tells
+# which TLS was agreed on.
+postfix_tls()
+{
+	printf '%s\n' "smtpd_tls_cert_file = ${cert:-$CERTS/good.pem}" \
+		"smtpd_tls_key_file = ${cert:-$CERTS/good.pem}" \
+		'smtpd_tls_loglevel = 1' 'smtpd_tls_received_header = yes'
+}
+
+# postfix_tls_start HOW [MAIN.CF-LINE...]: STARTTLS (may, enforced), TLS from
+# the first byte (wrapper), may with a look at the client's certificate (ask).
+postfix_tls_start()
+{
+	local lines=()
+
+	case $1 in
+	may)	lines=('smtpd_tls_security_level = may') ;;
+	enforced) lines=('smtpd_tls_security_level = encrypt') ;;
+	wrapper) lines=('smtpd_tls_security_level = encrypt'
+			'smtpd_tls_wrappermode = yes') ;;
+	ask)	lines=('smtpd_tls_security_level = may'
+			'smtpd_tls_ask_ccert = yes'
+			"smtpd_tls_CAfile = $CERTS/ca.crt"
+			"header_checks = regexp:$D/received")
+		echo '/^Received:/ WARN' >"$D/received" ;;
+	esac
+	mapfile -t -O "${#lines[@]}" lines < <(postfix_tls)
+	postfix_start "${lines[@]}" "${@:2}"
+}
+
+# postfix_logged N PATTERN: so many lines of its log, which may come late.
+postfix_logged()
+{
+	nh_until 5 postfix_logs "$@" || {
+		echo "not $1 times in Postfix's log: $2"
+		cat "$D/log.postfix"
+		return 1
+	}
+}
+
+postfix_logs()
+{
+	[[ $(grep -cE -- "$2" "$D/log.postfix") -eq $1 ]]
+}
+
+# ---- Dovecot, for SASL alone ----
+
+# dovecot_auth_start [MECHANISM...]: alice has the password "sesame, open", bob
+# "b\xc3\xb6b". $SASL: the lines that have Postfix ask it.
+dovecot_auth_start()
+{
+	[[ $(id -u) -eq 0 ]] || skip "needs root"
+	mkdir -p "$D/dovecot"
+	cat >"$D/dovecot/users" <<-EOC
+	alice:{PLAIN}sesame, open::::::
+	bob:{PLAIN}böb::::::
+	EOC
+	cat >"$D/dovecot/conf" <<-EOC
+	protocols =
+	listen = 127.0.0.1
+	base_dir = $D/dovecot/run
+	state_dir = $D/dovecot/state
+	log_path = $D/log.dovecot
+	ssl = no
+	disable_plaintext_auth = no
+	auth_mechanisms = ${*:-plain}
+	default_internal_user = dovecot
+	default_login_user = nobody
+	passdb {
+	  driver = passwd-file
+	  args = $D/dovecot/users
+	}
+	userdb {
+	  driver = static
+	  args = uid=nobody gid=nogroup home=/nonexistent
+	}
+	service auth {
+	  unix_listener $D/dovecot/sasl {
+	    mode = 0666
+	  }
+	}
+	service stats {
+	  unix_listener stats-writer {
+	    mode = 0666
+	  }
+	}
+	EOC
+	nh_spawn dovecot -F -c "$D/dovecot/conf" 2>>"$D/err.dovecot"
+	DOVECOT=$NH_PID
+	nh_until 10 test -S "$D/dovecot/sasl"
+	SASL=('smtpd_sasl_auth_enable = yes' 'smtpd_sasl_type = dovecot'
+		"smtpd_sasl_path = $D/dovecot/sasl"
+		'smtpd_sasl_security_options = noanonymous'
+		'smtpd_relay_restrictions = permit_sasl_authenticated, reject')
 }

@@ -22,7 +22,10 @@ static const struct {
 	{ "250-me\n250-PIPELINING\n250-SIZE 10240000\n250-8BITMIME\n"
 	    "250-SMTPUTF8\n250-DSN\n250-CHUNKING\n250 ENHANCEDSTATUSCODES\n",
 	    ALL, 10240000 },
-	{ "250-me\n250-STARTTLS\n250-AUTH PLAIN DSN\n250 HELP\n", 0, 0 },
+	{ "250-me\n250-STARTTLS\n250-AUTH PLAIN DSN\n250 HELP\n",
+	    EXT_STARTTLS | EXT_AUTH, 0 },
+	{ "250-me\n250 REQUIRETLS\n", EXT_REQUIRETLS, 0 },
+	{ "250-me\n250-STARTTLSX\n250 AUTHENTICATE\n", 0, 0 },
 	{ "250-me\n250-XPIPELINING\n250 PIPELININGX\n", 0, 0 },
 	{ "250-me\n250-DSN=1\n250 SIZE=5\n", 0, 0 },
 	{ "250-me\n250-\n250- \n250\n", 0, 0 },
@@ -43,6 +46,34 @@ static const struct {
 	    EXT_SIZE, 0 },
 };
 
+static const struct {
+	const char	*reply, *auth;
+} auths[] = {
+	{ "250-me\n250 HELP\n", "" },
+	{ "250-me\n250 AUTH PLAIN LOGIN\n", " PLAIN LOGIN" },
+	{ "250-me\r\n250-auth=PLAIN\r\n250 AUTH LOGIN\r\n", " PLAIN LOGIN" },
+	{ "250 AUTH PLAIN\n", "" },			/* the greeting */
+	{ "250-me\n250-AUTHX PLAIN\n250 AUTH\n", "" },
+	{ "250-me\n250 AUTH AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", "" },
+};
+
+static void
+test_auth(void)
+{
+	struct reply_parser rp;
+	struct raw_reply r;
+	char text[24];
+	size_t i;
+
+	for (i = 0; i < sizeof(auths) / sizeof(auths[0]); i++) {
+		memset(&rp, 0, sizeof(rp));
+		reply_parse(&rp, auths[i].reply, strlen(auths[i].reply), &r);
+		ok(ehlo_auth(&r, text, sizeof(text)) == (*auths[i].auth != 0),
+		    "AUTH %zu: found", i);
+		is_str(text, auths[i].auth, "AUTH %zu: parameters", i);
+	}
+}
+
 int
 main(void)
 {
@@ -61,5 +92,6 @@ main(void)
 		is_int((intmax_t)offer.size_limit, (intmax_t)rows[i].size,
 		    "reply %zu: size", i);
 	}
+	test_auth();
 	return done_testing();
 }

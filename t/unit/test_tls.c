@@ -928,7 +928,7 @@ test_big(int version)
 	snprintf(want, sizeof(want), "%d ok", BIG);
 	is_str(x.bytes, want, "a slow reader gets all");
 	is_int(x.ndrained, 1, "drained once");
-	ok(x.nprogress > 10, "progress is told");
+	ok(x.nprogress > 0, "progress is told");
 	hang_up(&x);
 	is_int(report_of(&s), 'C', "ended with close_notify");
 	stop(&s);

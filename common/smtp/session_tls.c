@@ -1,0 +1,196 @@
+/*
+ * session_tls.c - TLS and AUTH of a session: the handshake and its failures,
+ * the exchange of SASL.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "smtp/session.h"
+
+#define OFFER_BYTES	1024		/* of AUTH's parameters */
+
+/* ---- TLS (RFC 3207) ---- */
+
+void
+session_start_tls(struct smtp_session *s)
+{
+	struct tls_peer peer = {
+		.host = s->host,
+		.addr = &s->addr,
+		.level = s->policy.level,
+	};
+
+	s->is_shaking = true;
+	conn_start_tls(s->conn, s->tls_ctx, &peer);
+}
+
+/* All knowledge from before is void (RFC 3207 §4.2). */
+void
+session_secured(struct smtp_session *s)
+{
+	char text[512];
+
+	s->is_shaking = false;
+	s->has_tls = true;
+	s->starttls = TAKEN;
+	memset(&s->offer, 0, sizeof(s->offer));
+	if (!s->policy.is_wrapper) {
+		s->hello = UNSAID;
+		s->no_ehlo = false;
+	}
+	free(s->tls_text);
+	s->tls_text = xstrdup(tls_facts_text(conn_tls(s->conn), text,
+	    sizeof(text)));
+}
+
+void
+session_tls_failed(struct smtp_session *s, const char *why)
+{
+	enum tls_fault fault = TLS_FAULT_NONE;
+	const char *text = NULL;
+	char peer[512];
+	struct reply r;
+
+	if (why == NULL)
+		fault = conn_tls_fault(s->conn, &text);
+	if (fault == TLS_FAULT_CERT)
+		reply_cause(&r, session_arena(s), STAGE_TLS,
+		    CAUSE_TLS_UNVERIFIED, text);
+	else
+		reply_cause(&r, session_arena(s), STAGE_TLS,
+		    CAUSE_TLS_HANDSHAKE,
+		    smtp_session_peer(s, peer, sizeof(peer)),
+		    why != NULL ? why : text != NULL ? text :
+		    "connection lost");
+	session_fail(s, &r, FAIL_TLS);
+}
+
+/* Bytes in clear behind the answer to STARTTLS: somebody between us and the
+ * server wants them taken for the server's words (CVE-2011-0411 and kin). */
+void
+session_injected(struct smtp_session *s)
+{
+	char peer[512];
+	struct reply r;
+
+	reply_cause(&r, session_arena(s), STAGE_TLS, CAUSE_TLS_INJECTION,
+	    smtp_session_peer(s, peer, sizeof(peer)));
+	session_fail(s, &r, FAIL_SESSION);
+}
+
+/* ---- AUTH (RFC 4954) ---- */
+
+void
+session_note_auth(struct smtp_session *s, const struct raw_reply *raw)
+{
+	char text[OFFER_BYTES];
+
+	free(s->auth_offer);
+	s->auth_offer = s->auth != NULL &&
+	    ehlo_auth(raw, text, sizeof(text)) ? xstrdup(text) : NULL;
+}
+
+static void
+describe_channel(struct smtp_session *s, struct sasl_channel *ch,
+    uint8_t binding[TLS_BINDING_MAX])
+{
+	const char *name;
+	int n = s->has_tls ? conn_tls_binding(s->conn, binding, &name) : -1;
+
+	memset(ch, 0, sizeof(*ch));
+	ch->is_protected = s->has_tls || addr_family(&s->addr) == AF_UNIX;
+	ch->host = s->host;
+	ch->port = addr_port(&s->addr);
+	if (n <= 0)
+		return;
+	ch->binding = strcmp(name, "tls-exporter") == 0 ?
+	    SASL_BIND_TLS_EXPORTER : SASL_BIND_TLS_SERVER_END_POINT;
+	ch->binding_data = binding;
+	ch->binding_len = (size_t)n;
+}
+
+static void
+cannot_login(struct smtp_session *s, const char *why)
+{
+	char peer[512];
+	struct reply r;
+
+	reply_cause(&r, session_arena(s), STAGE_AUTH, CAUSE_AUTH_UNUSABLE,
+	    smtp_session_peer(s, peer, sizeof(peer)), why);
+	s->login = REFUSED;
+	session_decline(s, &r);
+}
+
+void
+session_login(struct smtp_session *s)
+{
+	struct auth *auth = s->auth;
+	uint8_t binding[TLS_BINDING_MAX];
+	char error[SASL_ERROR_MAX];
+	struct sasl_channel ch;
+	struct sasl_choice choice;
+	const char *line;
+
+	describe_channel(s, &ch, binding);
+	if (credentials_refresh(&auth->credentials, error,
+	    sizeof(error)) == -1 ||
+	    sasl_choose(s->auth_offer, &auth->conf->mechanisms,
+	    &auth->credentials, &ch, &choice, error, sizeof(error)) !=
+	    SASL_CHOSEN ||
+	    (s->sasl = sasl_new(&choice, &auth->credentials, &ch,
+	    &auth->cache, error, sizeof(error))) == NULL) {
+		cannot_login(s, error);
+		return;
+	}
+	s->login = SAID;
+	line = sasl_start(s->sasl);
+	session_say_secret(s, line, sasl_trace(s->sasl));
+	session_expect(s, AUTH, 0);
+}
+
+static void
+login_failed(struct smtp_session *s, const struct raw_reply *raw,
+    const char *why)
+{
+	char peer[512], text[REPLY_TEXT_MAX];
+	size_t n = raw_reply_text(raw, text, sizeof(text) - 1);
+	struct arena *arena = session_arena(s);
+	struct reply r;
+
+	text[n] = '\0';
+	s->login = REFUSED;
+	if (raw->code / 100 == 5 && why == NULL &&
+	    s->auth->conf->failure == AUTH_PERMANENT)
+		reply_from_server(&r, arena, raw->code, text, n, STAGE_AUTH);
+	else
+		reply_cause(&r, arena, STAGE_AUTH, CAUSE_AUTH_FAILED,
+		    smtp_session_peer(s, peer, sizeof(peer)), why != NULL ?
+		    why : arena_printf(arena, "%u %s", raw->code, text));
+	session_decline(s, &r);
+}
+
+void
+session_login_reply(struct smtp_session *s, const struct raw_reply *raw)
+{
+	static char text[SMTP_CHALLENGE_MAX + 1];
+	const char *line, *why = NULL;
+
+	if (raw->code == 334) {
+		line = sasl_continue(s->sasl, text,
+		    raw_reply_text(raw, text, sizeof(text)));
+		session_say_secret(s, line, sasl_trace(s->sasl));
+		session_expect(s, AUTH, 0);
+		return;
+	}
+	if (raw->code / 100 == 2 && sasl_is_complete(s->sasl))
+		s->login = TAKEN;
+	else if (raw->code / 100 == 2 || sasl_error(s->sasl) != NULL)
+		why = sasl_error(s->sasl) != NULL ? sasl_error(s->sasl) :
+		    "the exchange is not complete";
+	if (s->login != TAKEN)
+		login_failed(s, raw, why);
+	sasl_free(s->sasl);
+	s->sasl = NULL;
+}
