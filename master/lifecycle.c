@@ -48,7 +48,8 @@ master_free(struct master *m)
 		service_free(sv);
 	submit_stop_listening(m);
 	TAILQ_FOREACH(s, &m->submitters, next)
-		submitter_drop(s, "nexthop has stopped");
+		submitter_drop(s, s->nrcpt_open > 0 ?
+		    "nexthop has stopped" : NULL);
 	control_close_all(m);
 	timer_clear(&m->tick);
 	timer_clear(&m->flush_limit);

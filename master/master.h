@@ -397,7 +397,7 @@ int	 submit_listen(struct master *, char *error, size_t);
 void	 submit_stop_listening(struct master *);
 /* Reading is paused or resumed as its state asks for. */
 void	 submitter_update(struct submitter *);
-/* Disconnect it; the reason is logged.  Its deliveries go at the end of the
+/* Disconnect it; the reason is logged, NULL: there is none.  Its deliveries go at the end of the
  * turn, so any function may call this. */
 void	 submitter_drop(struct submitter *, const char *why);
 void	 submit_tick(struct master *);

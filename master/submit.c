@@ -46,8 +46,9 @@ submitter_drop(struct submitter *s, const char *why)
 {
 	if (s->channel == NULL)
 		return;
-	log_warning("submitter %d (uid %u) disconnected: %s", (int)s->pid,
-	    (unsigned)s->uid, why);
+	if (why != NULL)
+		log_warning("submitter %d (uid %u) disconnected: %s",
+		    (int)s->pid, (unsigned)s->uid, why);
 	submitter_close(s);
 }
 

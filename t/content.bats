@@ -615,3 +615,48 @@ dsn()
 	grep -qx 'X-Mail-Args: <s@x.test>' "$D"/m.*
 	grep -qx 'X-Rcpt-Args: <r@x.test>' "$D"/m.*
 }
+
+# ---- BINARYMIME, LIMITS ----
+
+binary()
+{
+	fake_start 'S:220 x' L 'W:250-x\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 BINARYMIME\r\n' \
+		G:3 B:16 'W:250 m\r\n250 r\r\n250 ok\r\n' "${BYE[@]}"
+	give 0 host=127.0.0.1 port="$port" --body=BINARYMIME -- s@x.test r@x.test
+	fake_well
+	heard 1 '^MAIL FROM:<s@x.test> BODY=BINARYMIME$'
+	grep -qa '^BDAT 16 LAST' "$D/fake"
+	python3 -c 'import sys
+sys.exit(open(sys.argv[1], "rb").read() not in open(sys.argv[2], "rb").read())' \
+		"$MSG" "$D/fake"
+}
+
+@test "BINARYMIME: no byte is changed where the server takes it" {
+	message 'a: b\r\n\r\n\0\n\rx\ny\x81\n'
+	[[ $(wc -c <"$MSG") -eq 16 ]]
+	both binary
+}
+
+limits()
+{
+	fake_start 'S:220 x' L 'W:250-x\r\n250 LIMITS RCPTMAX=2 MAILMAX=9\r\n' \
+		L 'S:250 m' L 'A:RCPT TO:<a@*' 'S:250 r' L 'A:RCPT TO:<b@*' 'S:250 r' \
+		L 'A:DATA' 'S:354 go' D 'S:250 one' \
+		L 'A:MAIL*' 'S:250 m' L 'A:RCPT TO:<c@*' 'S:250 r' L 'A:DATA' 'S:354 go' D \
+		'S:250 two' "${BYE[@]}"
+	give 0 host=127.0.0.1 port="$port" -- s@x.test a@x.test b@x.test c@x.test
+	row 2 b@x.test delivered 250 2.0.0 one
+	row 3 c@x.test delivered 250 2.0.0 two
+	fake_well
+}
+
+@test "LIMITS: RCPTMAX is obeyed in advance (RFC 9422)" {
+	both limits
+}
+
+@test "LIMITS: MAILMAX ends the connection before the server does" {
+	fake_start 'S:220 x' L 'W:250-x\r\n250 LIMITS MAILMAX=1\r\n' "${TAKE[@]}" \
+		"${BYE[@]}" + "${HELLO[@]}" "${TAKE[@]}" "${BYE[@]}"
+	VIA=agent give 0 host=127.0.0.1 port="$port" --count=2 -- s@x.test r@x.test
+	fake_well
+}

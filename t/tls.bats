@@ -237,7 +237,7 @@ client_cert()
 	give 0 host=127.0.0.1 port="$port" "$CA" "${@:2}" -- \
 		s@example.com a@example.com
 	postfix_logged "$1" 'Trusted TLS connection established'
-	postfix_logged "$1" 'Received:.*Client CN "nexthop client", Issuer "nexthop test CA"'
+	postfix_logged "$1" ': seen "nexthop client" by "nexthop test CA"'
 }
 
 @test "R-TL-04: certfile and keyfile: Postfix knows the client" {
@@ -364,7 +364,7 @@ again()
 no_tls()
 {
 	fake_start "${@:5}"
-	give 75 host="127.0.0.1:$port" tls_mode="$4" command_timeout=3 -- \
+	give 75 host="127.0.0.1:$port" tls_mode="$4" command_timeout=2 -- \
 		s@x.test r@x.test
 	row 1 r@x.test transient "$1" "$2" "$3"
 	fake_well
@@ -394,7 +394,8 @@ no_tls()
 		both no_tls 451 4.7.4 '*refused to start TLS: *502*' \
 			$mode "${OFFER[@]}" 'S:502 5.5.1 what' "${BYE[@]}"
 	done
-	both no_tls 451 4.5.0 '*' require "${OFFER[@]}" 'S:354 go' C
+	both no_tls 451 4.7.4 '*refused to start TLS: 354 go' require \
+		"${OFFER[@]}" 'S:354 go' "${BYE[@]}"
 }
 
 @test "R-TL-08: required, and the handshake fails" {
@@ -410,10 +411,11 @@ no_tls()
 }
 
 @test "R-TL-08: required, and the handshake stalls: in time" {
-	both no_tls '4?1' '4.*' '*TLS handshake*' require "${OFFER[@]}" \
-		'S:220 go' C
-	took 2900 5500
-	both no_tls '4?1' '4.*' '*TLS handshake*' wrapper C
+	local how='TLS handshake with * failed: Connection timed out'
+	both no_tls 451 4.7.5 "$how" require "${OFFER[@]}" 'S:220 go' C
+	took 1900 4500
+	both no_tls 451 4.7.5 "$how" wrapper C
+	took 1900 4500
 }
 
 # in_clear STEP...: after those, in clear over a new connection; and no more
@@ -423,7 +425,7 @@ in_clear()
 	fake_start "${OFFER[@]}" "$@" + "${CLEAR[@]}" + "${CLEAR[@]}" + \
 		"${CLEAR[@]}"
 	give 0 host="127.0.0.1:$port" command_timeout=2 idle_timeout=0 \
-		--count=3 --gap=0.1 -- s@x.test r@x.test
+		--count=3 --gap="${gap:-0.1}" -- s@x.test r@x.test
 	rows 3
 	[[ $(cut -f 2,3,4 "$D/rows" | uniq) == $'delivered\t250\t2.0.0' ]]
 	fake_well
@@ -441,11 +443,13 @@ in_clear()
 }
 
 @test "R-TL-09: opportunistic, the handshake stalls: in clear, in time" {
+	# The next message when the first is through, else it takes its place.
+	local gap=2.5
 	both in_clear 'S:220 go' C
-	took 1900 5000
+	took 5000 7500
 }
 
-@test "R-TL-09: opportunistic, the certificate cannot be parsed by any rule of ours" {
+@test "R-TL-09: opportunistic, a certificate that is good for nothing" {
 	both trusted expired
 	both trusted wrong
 }
@@ -504,7 +508,7 @@ injected()
 @test "R-TL-10: a command of ours is never before the end of the handshake" {
 	# T fails if anything but a ClientHello comes.
 	fake_start 'S:220 x' L 'W:250-x\r\n250-PIPELINING\r\n250 STARTTLS\r\n' \
-		L 'A:STARTTLS' E 'S:220 go' T E L 'A:EHLO *' 'S:250 x' \
+		L 'A:STARTTLS' E 'S:220 go' T L 'A:EHLO *' 'S:250 x' \
 		"${TAKE[@]}" "${BYE[@]}"
 	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test r@x.test
 	fake_well
@@ -656,7 +660,7 @@ reused()
 	local steps=("${SECURE[@]}" L 'S:250 m' L X)
 	fake_start "${steps[@]}"
 	VIA=agent give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
-	row 1 r@x.test transient '4?1' '4.*'
+	row 1 r@x.test transient 421 4.4.2 'lost connection with *'
 	fake_well
 	fake_start "${steps[@]}"
 	VIA=agent give 75 host="127.0.0.1:$port" tls.suppress_ragged_eofs=no \

@@ -238,7 +238,8 @@ prepare(struct smtp_session *s)
 		tx->mail = REFUSED;
 		return;
 	}
-	tx->is_chunked = has(s, EXT_CHUNKING) && s->conf->chunking;
+	tx->is_chunked = has(s, EXT_CHUNKING) &&
+	    (s->conf->chunking || tx->is_binary);
 	tx->is_early = tx->is_chunked && has(s, EXT_PIPELINING) &&
 	    !s->is_lmtp && !tx->is_rested && tx->source.mem != NULL &&
 	    tx->wire_len <= EARLY_BYTES;
@@ -246,7 +247,8 @@ prepare(struct smtp_session *s)
 	 * Without a length before it, a file that can still change might be
 	 * given an end of data of its own after the look at it.
 	 */
-	tx->is_raw = tx->job->facts.is_clean && tx->source.mem == NULL &&
+	tx->is_raw = (tx->job->facts.is_clean || tx->is_binary) &&
+	    tx->source.mem == NULL &&
 	    tx->writer == NULL &&
 	    (tx->is_chunked || (!tx->job->facts.has_dot_line &&
 	    body_is_sealed(&tx->source)));
@@ -286,8 +288,9 @@ mail_send(struct smtp_session *s)
 	    &error);
 	session_say(s, "MAIL FROM:<%s>%s%s%s%s%s%s", from == NULL ? "" : from,
 	    size,
-	    has(s, EXT_8BITMIME) && tx->job->facts.has_8bit ?
-	    " BODY=8BITMIME" : "",				/* RFC 6152 */
+	    tx->is_binary ? " BODY=BINARYMIME" :		/* RFC 3030 §3 */
+	    has(s, EXT_8BITMIME) && tx->job->facts.has_8bit &&
+	    tx->writer == NULL ? " BODY=8BITMIME" : "",		/* RFC 6152 */
 	    has(s, EXT_SMTPUTF8) && needs_smtputf8(tx) ?
 	    " SMTPUTF8" : "",					/* RFC 6531 */
 	    s->login == TAKEN ? " AUTH=<>" : "",		/* RFC 4954 §5 */
@@ -350,6 +353,10 @@ rcpt_send(struct smtp_session *s)
 
 	if (rcpt->state != RCPT_OPEN)
 		return;			/* answered without asking */
+	if (s->offer.rcpt_max != 0 && tx->nasked >= s->offer.rcpt_max) {
+		tx_put_off(tx, i);				/* RFC 9422 §4 */
+		return;
+	}
 	to = address_wire(&tx->job->rcpts[rcpt->index],
 	    has(s, EXT_SMTPUTF8), arena, &error);
 	if (to == NULL) {		/* a domain without A-labels */
@@ -360,6 +367,7 @@ rcpt_send(struct smtp_session *s)
 	session_say(s, "RCPT TO:<%s>%s", to,
 	    rcpt_dsn(s, &tx->job->d->env.rcpts[rcpt->index], arena));
 	rcpt->state = RCPT_SAID;
+	tx->nasked++;
 	session_expect(s, RCPT, i);
 }
 
@@ -506,15 +514,20 @@ body_send(struct smtp_session *s)
 		return;
 	}
 	to = session_room(crlf_room((size_t)n) + 8);
-	session_wrote(crlf_convert(&tx->crlf, to, data, (size_t)n));
-	if (tx_left(tx) == 0) {
+	if (tx->is_binary) {
+		memcpy(to, data, (size_t)n);
+		session_wrote((size_t)n);
+	} else
+		session_wrote(crlf_convert(&tx->crlf, to, data, (size_t)n));
+	if (tx_left(tx) > 0)
+		return;
+	if (!tx->is_binary)
 		session_wrote(crlf_finish(&tx->crlf, session_room(8)));
-		tx->body = TAKEN;
-	}
+	tx->body = TAKEN;
 }
 
-/* End of data (with BDAT: LAST was it): one answer; in LMTP one for each accepted recipient, in the
- * order of RCPT (RFC 2033 §4.2). */
+/* End of data (with BDAT: LAST was it): one answer; in LMTP one for each
+ * accepted recipient, in the order of RCPT (RFC 2033 §4.2). */
 static void
 dot_send(struct smtp_session *s)
 {

@@ -18,6 +18,8 @@ static const struct {
 	{ "STARTTLS", EXT_STARTTLS },
 	{ "AUTH", EXT_AUTH },
 	{ "REQUIRETLS", EXT_REQUIRETLS },
+	{ "BINARYMIME", EXT_BINARYMIME },
+	{ "LIMITS", EXT_LIMITS },
 };
 #define NKEYWORDS	(sizeof(keywords) / sizeof(keywords[0]))
 
@@ -45,6 +47,29 @@ size_parameter(const char *p, size_t n)
 	return v;
 }
 
+/* "RCPTMAX=100 MAILMAX=50" (RFC 9422 §3); what is not understood is skipped. */
+static void
+limits_parameter(const char *p, size_t n, struct smtp_offer *offer)
+{
+	uint32_t *to;
+	uint64_t v;
+	size_t len;
+
+	for (; n > 0; p += len, n -= len) {
+		for (len = 0; len < n && !is_blank(p[len]); len++)
+			;
+		to = len > 8 && strncasecmp(p, "RCPTMAX=", 8) == 0 ?
+		    &offer->rcpt_max :
+		    len > 8 && strncasecmp(p, "MAILMAX=", 8) == 0 ?
+		    &offer->mail_max : NULL;
+		if (to != NULL && (v = size_parameter(p + 8, len - 8)) > 0 &&
+		    v <= UINT32_MAX)
+			*to = (uint32_t)v;
+		while (len < n && is_blank(p[len]))
+			len++;
+	}
+}
+
 static void
 keyword_line(const char *p, size_t n, struct smtp_offer *offer)
 {
@@ -61,11 +86,13 @@ keyword_line(const char *p, size_t n, struct smtp_offer *offer)
 		    strncasecmp(p, keywords[i].keyword, len) != 0)
 			continue;
 		offer->exts |= keywords[i].ext;
-		if (keywords[i].ext == EXT_SIZE) {
-			while (len < n && is_blank(p[len]))
-				len++;
+		while (len < n && is_blank(p[len]))
+			len++;
+		if (keywords[i].ext == EXT_SIZE)
 			offer->size_limit = size_parameter(p + len, n - len);
-		}
+		else if (keywords[i].ext == EXT_LIMITS)
+			limits_parameter(p + len, n - len, offer);
+		return;
 	}
 }
 

@@ -18,12 +18,16 @@ enum smtp_ext {
 	EXT_ENHANCED = 0x0040,		/* RFC 2034 */
 	EXT_STARTTLS = 0x0080,		/* RFC 3207 */
 	EXT_AUTH = 0x0100,		/* RFC 4954 */
-	EXT_REQUIRETLS = 0x0200		/* RFC 8689 */
+	EXT_REQUIRETLS = 0x0200,	/* RFC 8689 */
+	EXT_BINARYMIME = 0x0400,	/* RFC 3030 */
+	EXT_LIMITS = 0x0800		/* RFC 9422 */
 };
 
 struct smtp_offer {
 	uint32_t	 exts;		/* enum smtp_ext */
 	uint64_t	 size_limit;	/* 0 = none told (RFC 1870 §3) */
+	uint32_t	 rcpt_max;	/* RCPTMAX of LIMITS; 0 = none told */
+	uint32_t	 mail_max;	/* MAILMAX */
 };
 
 void	ehlo_parse(const struct raw_reply *, struct smtp_offer *);

@@ -99,6 +99,7 @@ smtp_session_is_usable(const struct smtp_session *s)
 	    s->hello == TAKEN && s->tx == NULL &&
 	    (s->conf->max_connection_time_ms == 0 ||
 	    age < s->conf->max_connection_time_ms) &&
+	    (s->offer.mail_max == 0 || s->nmessages < s->offer.mail_max) &&
 	    (s->conf->max_messages_per_connection == 0 ||
 	    s->nmessages < s->conf->max_messages_per_connection);
 }

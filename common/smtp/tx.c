@@ -48,8 +48,8 @@ tx_free(struct smtp_tx *tx)
 	free(tx);
 }
 
-static int
-by_number(const void *a, const void *b)
+int
+tx_by_index(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
@@ -79,7 +79,7 @@ tx_announce_end(struct smtp_session *s, struct smtp_tx *tx)
 			if (tx->rcpts[i].state <= RCPT_ACCEPTED)
 				n = add_twins(tx->job, tx->rcpts[i].index,
 				    set, n);
-		qsort(set, n, sizeof(*set), by_number);
+		qsort(set, n, sizeof(*set), tx_by_index);
 	}
 	delivery_before_end(d, set, n, &tx->go);
 }
@@ -296,8 +296,11 @@ convert(struct smtp_session *s, struct smtp_tx *tx)
 	char peer[512];
 	struct reply r;
 
-	if (!tx->job->facts.has_8bit || (s->offer.exts & EXT_8BITMIME) != 0 ||
-	    s->conf->eightbit != EIGHTBIT_CONVERTED)
+	if (tx->is_binary || s->conf->eightbit != EIGHTBIT_CONVERTED)
+		return true;
+	if (tx->job->d->env.body_type != BODY_BINARYMIME &&
+	    (!tx->job->facts.has_8bit ||
+	    (s->offer.exts & EXT_8BITMIME) != 0))
 		return true;
 	result = eightbit_plan(&tx->source, &tx->plan);
 	if (result == EIGHTBIT_CLEAN)
@@ -350,7 +353,8 @@ lacks_for_message(struct smtp_session *s, struct smtp_tx *tx,
 	    (!smtp_session_is_verified(s) ||
 	    (s->offer.exts & EXT_REQUIRETLS) == 0))
 		*cause_r = CAUSE_NEED_REQUIRETLS;
-	else if (env->body_type == BODY_BINARYMIME)
+	else if (env->body_type == BODY_BINARYMIME && !tx->is_binary &&
+	    s->conf->eightbit != EIGHTBIT_CONVERTED)
 		*cause_r = CAUSE_NEED_BINARYMIME;
 	else if (tx->job->sender.is_utf8 && !has_utf8)
 		*cause_r = CAUSE_NEED_SMTPUTF8;
@@ -394,7 +398,11 @@ tx_prepare(struct smtp_session *s, struct smtp_tx *tx)
 	tx->start_ms = loop_now_ms(s->loop);
 	if (look_at_body(s, tx) == -1)
 		return -1;
-	tx->wire_len = tx->job->facts.wire_len;
+	tx->is_binary = tx->job->d->env.body_type == BODY_BINARYMIME &&
+	    (s->offer.exts & EXT_BINARYMIME) != 0 &&
+	    (s->offer.exts & EXT_CHUNKING) != 0;
+	tx->wire_len = tx->is_binary ? tx->source.len :
+	    tx->job->facts.wire_len;
 	if (lacks_for_message(s, tx, &cause)) {
 		fail_peer(s, tx, cause);
 		return -1;

@@ -53,7 +53,9 @@ struct smtp_tx {
 	bool		 is_chunked;	/* by BDAT (RFC 3030) */
 	bool		 is_early;	/* ... without waiting for any answer */
 	bool		 is_raw;	/* the file's bytes as they are */
+	bool		 is_binary;	/* BINARYMIME: no byte is changed */
 	uint32_t	 nrcpt, nsaid, naccepted;
+	uint32_t	 nasked;	/* RCPT commands sent */
 	uint32_t	 nhope;		/* open, said or accepted */
 	uint32_t	 nawaited;	/* answers to its commands */
 	uint32_t	 wait_ms;	/* for a place at the host */
@@ -102,6 +104,9 @@ void	tx_answer_accepted(struct smtp_session *, struct smtp_tx *,
 void	tx_in_doubt(struct smtp_session *, struct smtp_tx *,
 	    const struct reply *);
 void	tx_put_off(struct smtp_tx *, uint32_t i);
+
+/* For qsort(): recipients' indexes, ascending. */
+int	tx_by_index(const void *, const void *);
 
 /* Some recipient of it has an answer. */
 bool	tx_any_done(const struct smtp_tx *);

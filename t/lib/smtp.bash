@@ -219,7 +219,8 @@ postfix_tls_start()
 			'smtpd_tls_ask_ccert = yes'
 			"smtpd_tls_CAfile = $CERTS/ca.crt"
 			"header_checks = regexp:$D/received")
-		echo '/^Received:/ WARN' >"$D/received" ;;
+		echo '/Client CN ("[^"]*"),[[:space:]]*Issuer ("[^"]*")/' \
+			'WARN seen $1 by $2' >"$D/received" ;;
 	esac
 	mapfile -t -O "${#lines[@]}" lines < <(postfix_tls)
 	postfix_start "${lines[@]}" "${@:2}"

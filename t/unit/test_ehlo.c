@@ -74,6 +74,35 @@ test_auth(void)
 	}
 }
 
+static const struct {
+	const char	*reply;
+	uint32_t	 rcpt_max, mail_max;
+} limits[] = {
+	{ "250-me\n250 LIMITS\n", 0, 0 },
+	{ "250-me\n250 LIMITS RCPTMAX=20\n", 20, 0 },
+	{ "250-me\n250 limits mailmax=5 X=1 rcptmax=7 \n", 7, 5 },
+	{ "250-me\n250 LIMITS RCPTMAX=0 MAILMAX=x\n", 0, 0 },
+	{ "250-me\n250 LIMITS RCPTMAX= MAILMAX=4294967296\n", 0, 0 },
+	{ "250-me\n250 LIMITS RCPTMAX=4294967295\n", UINT32_MAX, 0 },
+};
+
+static void
+test_limits(void)
+{
+	struct reply_parser rp;
+	struct smtp_offer offer;
+	struct raw_reply r;
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		memset(&rp, 0, sizeof(rp));
+		reply_parse(&rp, limits[i].reply, strlen(limits[i].reply), &r);
+		ehlo_parse(&r, &offer);
+		is_int(offer.rcpt_max, limits[i].rcpt_max, "RCPTMAX %zu", i);
+		is_int(offer.mail_max, limits[i].mail_max, "MAILMAX %zu", i);
+	}
+}
+
 int
 main(void)
 {
@@ -93,5 +122,6 @@ main(void)
 		    "reply %zu: size", i);
 	}
 	test_auth();
+	test_limits();
 	return done_testing();
 }

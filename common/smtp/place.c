@@ -1,0 +1,226 @@
+/*
+ * place.c - a place at the present address: from which source, under which
+ * TLS policy, over a kept connection or a new one.
+ */
+#include "smtp/work.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* ---- hosts whose TLS is broken ---- */
+
+static struct broken_tls *
+find_broken(struct smtp_relay *r, const struct addr *addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->nbroken && i < BROKEN_MAX; i++)
+		if (r->broken[i].until_ms > loop_now_ms(r->loop) &&
+		    addr_equal(&r->broken[i].addr, addr))
+			return &r->broken[i];
+	return NULL;
+}
+
+void
+relay_note_broken(struct smtp_relay *r, const struct addr *addr)
+{
+	struct broken_tls *b = find_broken(r, addr);
+
+	if (b == NULL)
+		b = &r->broken[r->nbroken++ % BROKEN_MAX];
+	b->addr = *addr;
+	b->until_ms = loop_now_ms(r->loop) + BROKEN_MS;
+}
+
+/* ---- a place at the host ---- */
+
+/* The local address for a connection to addr: the envelope's, or one of the
+ * relay's; false: there is none of that family. */
+static bool
+pick_source(struct work *w, const struct addr *addr,
+    const struct addr **source_r)
+{
+	if (!w->has_source) {
+		*source_r = source_pick(w->relay->sources, addr_family(addr),
+		    &w->job.d->env);
+		return true;
+	}
+	*source_r = &w->source;
+	return addr_family(addr) == addr_family(&w->source);
+}
+
+/* What TLS must be on a connection for this envelope to this address. */
+static void
+pick_policy(struct work *w, const struct addr *addr)
+{
+	w->policy = tls_policy_of(w->relay->conf.tls, TLS_FOR_HOST, addr);
+	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0)
+		w->policy.level = TLS_VERIFY;		/* RFC 8689 §4.2.1 */
+	if (w->policy.level == TLS_MAY && !w->policy.is_wrapper &&
+	    (w->no_tls || find_broken(w->relay, addr) != NULL))
+		w->policy.level = TLS_NONE;
+}
+
+/* What a kept connection must have been made with; the account is one for
+ * the relay. */
+static void
+make_key(struct work *w, const struct addr *source)
+{
+	char text[ADDR_TEXT_MAX] = "";
+
+	if (source != NULL)
+		addr_format(source, text, sizeof(text));
+	if (w->policy.level == TLS_NONE)
+		w->key = arena_printf(w->job.d->arena, "%s %s", text, w->ehlo);
+	else
+		w->key = arena_printf(w->job.d->arena, "%s %s %s %s", text,
+		    w->ehlo, tls_policy_text(&w->policy),
+		    w->hosts[w->host].host);
+}
+
+static void
+ask_for_place(struct work *w)
+{
+	struct smtp_relay *r = w->relay;
+	int64_t until = loop_now_ms(r->loop) + r->smtp->queue_timeout_ms;
+
+	if (w->job.d->deadline_ms != 0 && w->job.d->deadline_ms < until)
+		until = w->job.d->deadline_ms;
+	w->wait.key = w->key;
+	w->wait.want_fresh = w->want_fresh;
+	w->wait.until_ms = until;
+	w->wait.arg = w;
+	w->state = WORK_WAITING;
+	pool_ask(r->pool, &w->addrs[w->addr], &w->wait);
+}
+
+/* The present address, once more or for the first time. */
+void
+work_try_address(struct work *w)
+{
+	const struct addr *source, *addr = &w->addrs[w->addr];
+	char text[ADDR_TEXT_MAX];
+	struct reply r;
+
+	if (w->job.d->deadline_ms != 0 &&
+	    w->job.d->deadline_ms <= loop_now_ms(w->relay->loop)) {
+		work_answer_cause(w, CAUSE_DEADLINE, NULL);
+		return;
+	}
+	addr_format(addr, text, sizeof(text));
+	if (!pick_source(w, addr, &source)) {
+		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
+		    CAUSE_NO_SOURCE, text);
+		work_remember(w, &r, w->hosts[w->host].host, text, addr_port(addr));
+		work_next_address(w);
+		return;
+	}
+	if (!w->has_source && source != NULL)
+		w->source = *source;
+	w->has_bind = source != NULL;
+	pick_policy(w, addr);
+	make_key(w, source);
+	ask_for_place(w);
+}
+
+static void
+open_failed(struct work *w, int error)
+{
+	const struct addr *addr = &w->addrs[w->addr];
+	char text[ADDR_TEXT_MAX], source[ADDR_TEXT_MAX];
+	struct reply r;
+
+	addr_format(addr, text, sizeof(text));
+	if (w->has_bind && (error == EADDRNOTAVAIL || error == EADDRINUSE))
+		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
+		    CAUSE_SOURCE_FAILED, addr_format(&w->source, source,
+		    sizeof(source)), strerror(error));
+	else
+		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
+		    CAUSE_LOCAL_ERROR, strerror(error));
+	work_remember(w, &r, w->hosts[w->host].host, text, addr_port(addr));
+	work_next_address(w);
+}
+
+static struct smtp_session *
+session_of(struct pool_place *place)
+{
+	return (struct smtp_session *)(void *)place;
+}
+
+static void
+on_granted(struct pool_wait *wait, struct pool_place *place)
+{
+	struct work *w = wait->arg;
+	struct smtp_relay *r = w->relay;
+	struct smtp_session *s;
+
+	w->state = WORK_IDLE;
+	if (place != NULL && !smtp_session_is_usable(session_of(place))) {
+		/* It was idle until it was too old. */
+		smtp_session_quit(session_of(place));
+		ask_for_place(w);
+		return;
+	}
+	if (place != NULL) {
+		r->reused++;
+		work_talk(w, session_of(place));
+		return;
+	}
+	s = smtp_session_open(r->loop, r->smtp, &(struct smtp_target){
+		.host = w->hosts[w->host].host,
+		.addr = &w->addrs[w->addr],
+		.source = w->has_bind ? &w->source : NULL,
+		.key = w->key,
+		.ehlo = w->ehlo,
+		.is_lmtp = r->conf.is_lmtp,
+		.policy = w->policy,
+		.tls_ctx = r->tls_ctx,
+		.auth = r->auth,
+	}, &relay_session_ops, r);
+	if (s == NULL) {
+		int error = errno;
+
+		pool_decline(r->pool, wait);
+		open_failed(w, error);
+		return;
+	}
+	s->want_trace = agent_trace(r->agent);
+	LIST_INSERT_HEAD(&r->sessions, s, next);
+	r->connections++;
+	pool_enter(wait, &s->place, s->key);
+	work_talk(w, s);
+}
+
+static void
+on_wait_over(struct pool_wait *wait)
+{
+	struct work *w = wait->arg;
+	const struct addr *addr = &w->addrs[w->addr];
+	char text[ADDR_TEXT_MAX], peer[512];
+
+	w->state = WORK_IDLE;
+	if (w->job.d->deadline_ms != 0 &&
+	    w->job.d->deadline_ms <= loop_now_ms(w->relay->loop)) {
+		work_answer_cause(w, CAUSE_DEADLINE, NULL);
+		return;
+	}
+	snprintf(peer, sizeof(peer), "%s[%s]:%u", w->hosts[w->host].host,
+	    addr_format(addr, text, sizeof(text)), addr_port(addr));
+	work_answer_cause(w, CAUSE_BUSY, peer);
+}
+
+static void
+on_close_idle(struct pool_place *place)
+{
+	smtp_session_quit(session_of(place));
+}
+
+const struct pool_ops relay_pool_ops = {
+	.granted = on_granted,
+	.timed_out = on_wait_over,
+	.close_idle = on_close_idle,
+};
