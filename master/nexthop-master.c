@@ -115,7 +115,18 @@ settle(void)
 static int
 usage(FILE *fp, int status)
 {
+	char *path;
+
 	fprintf(fp, "usage: nexthop-master [-c FILE] [--foreground]\n");
+	if (status != EX_OK)
+		return status;
+	path = config_default_path();
+	fprintf(fp, "\n  -c FILE       the configuration, without it %s\n"
+	    "  --foreground  stay in the foreground and log to stderr\n"
+	    "  --version     say so and end\n\n"
+	    "`nexthop check` finds the faults of a configuration, `nexthop "
+	    "status` shows what\na running master does.\n", path);
+	free(path);
 	return status;
 }
 

@@ -40,6 +40,7 @@ static const struct command commands[] = {
 static int
 usage(FILE *fp, int status)
 {
+	char *path;
 	size_t i;
 
 	if (status != EX_OK) {
@@ -47,7 +48,10 @@ usage(FILE *fp, int status)
 		    "see nexthop --help\n");
 		return status;
 	}
-	fprintf(fp, "usage: nexthop [-c FILE] COMMAND [ARGUMENT]...\n\n");
+	path = config_default_path();
+	fprintf(fp, "usage: nexthop [-c FILE] COMMAND [ARGUMENT]...\n\n"
+	    "Without -c the configuration is %s.\n\n", path);
+	free(path);
 	for (i = 0; i < NCOMMANDS; i++)
 		fprintf(fp, "  %-10s %s\n", commands[i].name,
 		    commands[i].text);

@@ -425,10 +425,50 @@ LINE='^[0-9TZ:-]+ smtp-static\[[0-9]+\]: [^ ]+: to=<[^ ]*> from=<[^ ]*> relay=[^
 	said 'x1B\[2J'
 }
 
+@test "R-LG-01: no address and no name looks like a field" {
+	export NEXTHOP_LOG=stderr:info
+	fake_start "${HELLO[@]}" "${TAKE[@]}" "${BYE[@]}"
+	static --id='Q1: to=<x> status=bounced' \
+		--from='"s> status=bounced"@x.test' '"r <b> dsn=5.0.0"@x.test'
+	cat err.cli
+	[[ $(grep -cE "$LINE" err.cli) -eq 1 ]]
+	[[ $(grep -o ' [a-z]*=<*' err.cli | tr -d '\n') == \
+	    " to=< from=< relay= delay= delays= dsn= status= stage=" ]]
+	grep -qF 'Q1:\x20to=\x3Cx\x3E\x20status=bounced: to=<"r\x20\x3Cb\x3E\x20dsn=5.0.0"@x.test> from=<"s\x3E\x20status=bounced"@x.test> relay=' \
+		err.cli
+}
+
 @test "R-LG-01: nothing of it without being asked" {
 	fake_start "${HELLO[@]}" "${TAKE[@]}" "${BYE[@]}"
 	static r@x.test
 	[[ ! -s err.cli ]]
+}
+
+# ---- standard files ----
+
+@test "rows that cannot be written: said, and 74" {
+	local agent
+
+	for agent in "$HOLE" "$STATIC"; do
+		run -74 bash -c '"$0" --help >/dev/full' "$agent"
+		[[ $output == *"writing to stdout: No space left on device"* ]]
+	done
+	run -74 bash -c '"$0" a@x.test <M >/dev/full' "$HOLE"
+	[[ $output == *"writing to stdout: No space left on device"* ]]
+	run -74 bash -c '"$0" --count=1000 --output=json a@x.test <M >/dev/full' \
+		"$HOLE"
+	[[ $output == *"writing to stdout"* ]]
+	run -74 bash -c '"$0" a@x.test <M >&-' "$HOLE"
+	[[ $output == *"writing to stdout: Bad file descriptor"* ]]
+}
+
+@test "started without stdin, stdout, stderr: nothing of ours goes to the server" {
+	fake_start "${HELLO[@]}" "${TAKE[@]}" "${BYE[@]}"
+	run -74 bash -c 'exec "$@" <M >&- 2>&-' - "$STATIC" --trace \
+		-o host=127.0.0.1 -o port="$port" -o ehlo_as=client.test r@x.test
+	fake_well
+	run -74 bash -c 'exec "$@" <&-' - "$HOLE" r@x.test
+	[[ $output == *"reading the message from stdin: Bad file descriptor"* ]]
 }
 
 # ---- blackhole ----

@@ -196,6 +196,12 @@ for line in sys.stdin:
 	run -64 "$NH_BUILD/sbin/nexthop-master" --frobnicate
 	run -0 nh --help
 	[[ $output == *submit*check*config*status*reload*drain*stop* ]]
+	for command in submit check status stop; do
+		run -0 nh "$command" --help
+		[[ $output == *submit*check*config*status*reload*drain*stop* ]]
+	done
+	run -74 bash -c '"$0" --help >/dev/full' "$NH_BUILD/bin/nexthop"
+	[[ $output == *"writing to stdout: No space left on device"* ]]
 	run -0 nh --version
 	[[ $output == nexthop\ [0-9]* ]]
 	run -0 "$NH_BUILD/sbin/nexthop-master" --version

@@ -6,6 +6,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "net/share.h"
 
 #define QUIET_MS	2000
+#define REST_MS		1000
 
 /* ---- deliveries ---- */
 
@@ -109,6 +111,17 @@ agent_cancel_all(struct agent *a)
 	}
 }
 
+/* A burst is over: what it took goes back to the system, which the heap does
+ * not do by itself where a few kept connections lie between. */
+static void
+on_rest(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->nopen == 0)
+		malloc_trim(0);
+}
+
 /* Nothing is being delivered; what is left is saying goodbye to hosts. */
 static void
 check_idle(struct agent *a)
@@ -155,7 +168,8 @@ delivery_over(struct delivery *d)
 
 	d->front->done(d);
 	TAILQ_REMOVE(&a->open, o, next);
-	a->nopen--;
+	if (--a->nopen == 0)
+		timer_set(&a->rest, REST_MS);
 	loop_later(a->loop, &o->free_later);
 	check_idle(a);
 }
@@ -316,6 +330,7 @@ agent_stop(struct agent *a)
 		a->ops->stop(a->state);
 	a->state = NULL;
 	timer_clear(&a->quiet);
+	timer_clear(&a->rest);
 	loop_turn(a->loop, 0);		/* what was put off: frees */
 }
 
@@ -353,6 +368,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 	TAILQ_INIT(&a.open);
 	a.loop = loop_new();
 	timer_init(&a.quiet, a.loop, on_quiet_timeout, &a);
+	timer_init(&a.rest, a.loop, on_rest, &a);
 	a.opts = opts_new(ops->table);
 	if (env == NULL)
 		status = front_cli(&a, argc, argv);

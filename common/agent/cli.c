@@ -295,6 +295,10 @@ cli_option(struct cli *c, const char *arg)
 		    row->what == NULL ? "no value" : "a value");
 		return -1;
 	}
+	if (value == NULL) {		/* a flag; it cannot be wrong */
+		row->set(c, NULL);
+		return 1;
+	}
 	if ((row->set != NULL ? row->set(c, value) :
 	    set_text(c, row, value)) == -1) {
 		str_escape(shown, sizeof(shown), value, strlen(value));

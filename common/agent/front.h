@@ -38,6 +38,7 @@ struct agent {
 	bool		 is_draining;
 	bool		 is_abandoned;	/* stopped while something ran */
 	struct timer	 quiet;		/* how long a drain waits for is_busy */
+	struct timer	 rest;		/* idle: give memory back */
 	bool		 want_trace;
 	/* Set by the front: the last delivery of a drain is over; the
 	 * statistics have changed. */

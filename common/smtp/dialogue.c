@@ -177,8 +177,12 @@ starttls_reply(struct smtp_session *s, uint32_t none,
 		s->is_shaking = true;	/* once all input is known to be used */
 		return;
 	}
+	if (s->policy.level == TLS_MAY && !is_refusal(raw)) {
+		session_unexpected(s, STARTTLS, raw);
+		return;
+	}
 	s->starttls = REFUSED;
-	if (s->policy.level == TLS_MAY && is_refusal(raw))
+	if (s->policy.level == TLS_MAY)
 		return;				/* goes on in clear */
 	n = raw_reply_text(raw, text, sizeof(text) - 1);
 	text[n] = '\0';
@@ -589,7 +593,7 @@ bdat_send(struct smtp_session *s)
 	if (!tx->is_early)
 		return;
 	body_send(s);
-	if (tx->body == TAKEN)
+	if (!s->is_over && tx->body == TAKEN)
 		dot_send(s);
 }
 

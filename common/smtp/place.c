@@ -57,7 +57,8 @@ static void
 pick_policy(struct work *w, const struct addr *addr)
 {
 	w->policy = tls_policy_of(w->relay->conf.tls, TLS_FOR_HOST, addr);
-	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0)
+	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0 &&
+	    addr_family(addr) != AF_UNIX)
 		w->policy.level = TLS_VERIFY;		/* RFC 8689 §4.2.1 */
 	if (w->policy.level == TLS_MAY && !w->policy.is_wrapper &&
 	    (w->no_tls || find_broken(w->relay, addr) != NULL))

@@ -90,13 +90,21 @@ smtp_session_is_verified(const struct smtp_session *s)
 	return s->has_tls && tls_is_verified(conn_tls(s->conn));
 }
 
+/* Half a reply that nobody asked for: the next one would be taken for the rest
+ * of it. */
+static bool
+has_surplus(const struct smtp_session *s)
+{
+	return s->nawaited == 0 && !buf_is_empty(&s->in);
+}
+
 bool
 smtp_session_is_usable(const struct smtp_session *s)
 {
 	int64_t age = loop_now_ms(s->loop) - s->opened_ms;
 
 	return !s->is_over && !s->is_doomed && !s->want_quit &&
-	    s->hello == TAKEN && s->tx == NULL &&
+	    s->hello == TAKEN && s->tx == NULL && !has_surplus(s) &&
 	    (s->conf->max_connection_time_ms == 0 ||
 	    age < s->conf->max_connection_time_ms) &&
 	    (s->offer.mail_max == 0 || s->nmessages < s->offer.mail_max) &&
@@ -124,13 +132,16 @@ grow_awaited(struct smtp_session *s)
 void
 session_expect(struct smtp_session *s, enum smtp_verb verb, uint32_t rcpt)
 {
+	uint32_t at;
+
 	/* At most one for each recipient and a few verbs: bounded. */
 	if (s->nawaited == s->awaited_cap)
 		grow_awaited(s);
-	s->awaited[(s->awaited_at + s->nawaited) % s->awaited_cap] =
-	    (struct awaited){ (uint8_t)verb, rcpt };
+	/* NOLINTNEXTLINE(clang-analyzer-core.*): all three are set */
+	at = (s->awaited_at + s->nawaited) % s->awaited_cap;
+	s->awaited[at] = (struct awaited){ (uint8_t)verb, rcpt };
 	s->nawaited++;
-	if (smtp_steps[verb].is_of_tx)
+	if (smtp_steps[verb].is_of_tx && s->tx != NULL)
 		s->tx->nawaited++;
 }
 
@@ -147,7 +158,7 @@ take_awaited(struct smtp_session *s)
 		s->awaited_cap = sizeof(s->first) / sizeof(s->first[0]);
 		s->awaited_at = 0;
 	}
-	if (smtp_steps[a.verb].is_of_tx)
+	if (smtp_steps[a.verb].is_of_tx && s->tx != NULL)
 		s->tx->nawaited--;
 	return a;
 }
@@ -174,7 +185,6 @@ void
 session_say(struct smtp_session *s, const char *fmt, ...)
 {
 	size_t start = buf_len(&out), n;
-	struct reply r;
 	va_list ap;
 	char *p;
 	int len;
@@ -186,10 +196,9 @@ session_say(struct smtp_session *s, const char *fmt, ...)
 	n = len < 0 ? SIZE_MAX : (size_t)len;
 	if (n > SMTP_LINE_MAX * 2 - 3 || memchr(p, '\r', n) != NULL ||
 	    memchr(p, '\n', n) != NULL) {
-		/* Addresses were checked long before: this cannot be. */
-		reply_cause(&r, session_arena(s), STAGE_NONE, CAUSE_INTERNAL,
-		    "a command that is no line");
-		session_fail(s, &r, FAIL_LOCAL);
+		/* Addresses were checked long before: this cannot be.  The
+		 * verb has the transaction in its hands: fail after it. */
+		s->has_bad_line = true;
 		return;
 	}
 	memcpy(p + n, "\r\n", 2);
@@ -240,12 +249,18 @@ static bool
 say_some(struct smtp_session *s)
 {
 	enum smtp_verb v;
+	struct reply r;
 	bool any;
 
-	while (!s->is_over && s->is_open && conn_has_room(s->conn) &&
+	while (!s->is_over && !s->has_bad_line && s->is_open && conn_has_room(s->conn) &&
 	    buf_len(&out) < OUT_BYTES_TURN &&
 	    (v = smtp_next(s)) != IDLE && may_say(s))
 		smtp_steps[v].send(s);
+	if (!s->is_over && s->has_bad_line) {
+		reply_cause(&r, session_arena(s), STAGE_NONE, CAUSE_INTERNAL,
+		    "a command that is no line");
+		session_fail(s, &r, FAIL_LOCAL);
+	}
 	any = !buf_is_empty(&out);
 	session_flush(s);
 	return any;
@@ -380,6 +395,8 @@ doing(const struct smtp_session *s)
 static enum smtp_failure
 failure_kind(const struct smtp_session *s)
 {
+	if (s->starttls == SAID)
+		return FAIL_TLS;	/* it may still do without */
 	return s->tx != NULL && (s->tx->mail == TAKEN ||
 	    s->tx->mail == REFUSED) ? FAIL_MESSAGE : FAIL_SESSION;
 }
@@ -419,10 +436,12 @@ session_unexpected(struct smtp_session *s, enum smtp_verb v,
     const struct raw_reply *raw)
 {
 	char shown[4 * SHOWN_BYTES];
+	size_t n = raw->len < SHOWN_BYTES ? raw->len : SHOWN_BYTES;
 
 	(void)v;
-	str_escape(shown, sizeof(shown), raw->lines,
-	    raw->len < SHOWN_BYTES ? raw->len : SHOWN_BYTES);
+	while (n > 0 && (raw->lines[n - 1] == '\n' || raw->lines[n - 1] == '\r'))
+		n--;
+	str_escape(shown, sizeof(shown), raw->lines, n);
 	fail_while(s, CAUSE_UNEXPECTED, CAUSE_MALFORMED_AFTER_DOT, shown);
 }
 
@@ -459,7 +478,8 @@ fail_as_told(struct smtp_session *s, enum smtp_verb v,
 
 	reply_from_server(&r, session_arena(s), raw->code, text,
 	    raw_reply_text(raw, text, sizeof(text)), smtp_steps[v].stage);
-	session_fail(s, &r, raw->code == 421 ? FAIL_CLOSING : FAIL_MESSAGE);
+	session_fail(s, &r, s->starttls == SAID ? FAIL_TLS :
+	    raw->code == 421 ? FAIL_CLOSING : FAIL_MESSAGE);
 }
 
 /* Some servers refuse a message before its end has come and hang up: without
@@ -786,7 +806,7 @@ smtp_session_quit(struct smtp_session *s)
 {
 	if (s->is_over)
 		return;
-	if (!s->is_open || s->is_doomed) {
+	if (!s->is_open || s->is_doomed || has_surplus(s)) {
 		end(s, false);
 		return;
 	}

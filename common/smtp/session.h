@@ -103,6 +103,7 @@ struct smtp_session {
 	bool		 want_rset, want_quit;
 	bool		 is_doomed;	/* the server has said 421 */
 	bool		 is_over;	/* the connection is gone */
+	bool		 has_bad_line;	/* nothing more may be said */
 	struct smtp_offer offer;
 	char		*auth_offer;	/* AUTH's parameters, or NULL */
 	struct sasl	*sasl;		/* while an exchange is under way */

@@ -73,6 +73,10 @@ def end_point():
     return sha(ssl.PEM_cert_to_DER_cert(pem))
 
 
+class Cancelled(Exception):
+    """The client said "*"."""
+
+
 class Peer:
     def __init__(self, sock):
         self.sock = sock
@@ -89,7 +93,10 @@ class Peer:
 
     def ask(self, challenge):
         self.say("334 " + b64(challenge))
-        return base64.b64decode(self.line(), validate=True)
+        line = self.line()
+        if line == "*":
+            raise Cancelled
+        return base64.b64decode(line, validate=True)
 
 
 def fields(text):
@@ -146,7 +153,12 @@ def authenticate(peer, words):
         first = base64.b64decode(words[2], validate=True)
     else:
         first = peer.ask(b"")
-    why = scram(peer, words[1].upper(), first, binding)
+    try:
+        why = scram(peer, words[1].upper(), first, binding)
+    except Cancelled:
+        peer.say("501 5.7.0 as you like")
+        print("cancelled", flush=True)
+        return
     peer.say("535 5.7.8 " + why if why else "235 2.7.0 welcome")
     print(why or "well", flush=True)
 

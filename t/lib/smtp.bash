@@ -1,6 +1,8 @@
 # Helpers of the tests that deliver over SMTP; loaded after nexthop.bash.
 # shellcheck shell=bash disable=SC2034,SC2153,SC2154
 
+TYPE=static
+
 # What the scripted server says up to EHLO, without and with PIPELINING, and
 # the rest of a transaction that goes well (without PIPELINING).
 HELLO=('S:220 x' L 'A:EHLO *' 'S:250 x')
@@ -22,7 +24,7 @@ both()
 }
 
 # give STATUS key=value... [--option...] -- SENDER RCPT...
-# Delivers $MSG (or the plain message) over smtp-static; all columns of the
+# Delivers $MSG (or the plain message) by the agent of $TYPE; all columns of the
 # answers in $D/rows, the milliseconds it took in $took.
 give()
 {
@@ -31,7 +33,7 @@ give()
 	shift
 	[[ " $*" != *' ehlo_as='* ]] || name=()
 	start=$(nh_ms)
-	try_all static "${name[@]}" "$@" <"${MSG:-$D/M}" >"$D/rows" ||
+	try_all "$TYPE" "${name[@]}" "$@" <"${MSG:-$D/M}" >"$D/rows" ||
 		status=$?
 	took=$(($(nh_ms) - start))
 	[[ $status -eq $want ]] || {
@@ -219,6 +221,7 @@ postfix_tls_start()
 			'smtpd_tls_ask_ccert = yes'
 			"smtpd_tls_CAfile = $CERTS/ca.crt"
 			"header_checks = regexp:$D/received")
+		# shellcheck disable=SC2016 # Postfix's own
 		echo '/Client CN ("[^"]*"),[[:space:]]*Issuer ("[^"]*")/' \
 			'WARN seen $1 by $2' >"$D/received" ;;
 	esac
@@ -262,6 +265,7 @@ dovecot_auth_start()
 	ssl = no
 	disable_plaintext_auth = no
 	auth_mechanisms = ${*:-plain}
+	auth_failure_delay = 0
 	default_internal_user = dovecot
 	default_login_user = nobody
 	passdb {
@@ -275,6 +279,11 @@ dovecot_auth_start()
 	service auth {
 	  unix_listener $D/dovecot/sasl {
 	    mode = 0666
+	  }
+	}
+	service anvil {
+	  unix_listener anvil-auth-penalty {
+	    mode = 0
 	  }
 	}
 	service stats {

@@ -17,13 +17,13 @@ struct place {			/* a connection */
 
 struct asker {
 	struct pool_wait w;
-	char		 name;
-	enum action	 action;
 	struct asker	*take_back;	/* in its granted() or timed_out() */
 	struct asker	*ask;
 	struct place	*place;		/* granted */
-	bool		 was_kept, is_late;
 	int64_t		 late_ms;
+	enum action	 action;
+	bool		 was_kept, is_late;
+	char		 name;
 };
 
 static struct loop *loop;
