@@ -736,7 +736,7 @@ cut_off()
 	fake_start 'S:220 x' L 'W:250-x\r\n250 STARTTLS\r\n' L 'A:STARTTLS' "$@" \
 		+ "${HELLO[@]}" "${TAKE[@]}" "${BYE[@]}"
 	give 0 host=127.0.0.1 port="$port" -- s@x.test r@x.test
-	row 1 r@x.test delivered 250
+	row 1 r@x.test delivered 250 2.0.0 taken
 	fake_well
 }
 
