@@ -40,7 +40,7 @@ too_much_array(void)
 }
 
 /* Still held when the process ends: no leak. */
-static struct arena *held;
+static struct arena *volatile held;
 
 static void
 too_much_arena(void)
