@@ -12,27 +12,17 @@
 
 /* ---- hosts whose TLS is broken ---- */
 
-static struct broken_tls *
-find_broken(struct smtp_relay *r, const struct addr *addr)
+static bool
+is_broken(struct smtp_relay *r, const struct addr *addr)
 {
-	uint32_t i;
-
-	for (i = 0; i < r->nbroken && i < BROKEN_MAX; i++)
-		if (r->broken[i].until_ms > loop_now_ms(r->loop) &&
-		    addr_equal(&r->broken[i].addr, addr))
-			return &r->broken[i];
-	return NULL;
+	return memo_is_live(memo_find(&r->broken, addr),
+	    loop_now_ms(r->loop));
 }
 
 void
 relay_note_broken(struct smtp_relay *r, const struct addr *addr)
 {
-	struct broken_tls *b = find_broken(r, addr);
-
-	if (b == NULL)
-		b = &r->broken[r->nbroken++ % BROKEN_MAX];
-	b->addr = *addr;
-	b->until_ms = loop_now_ms(r->loop) + BROKEN_MS;
+	memo_note(&r->broken, addr, loop_now_ms(r->loop), BROKEN_MS, 0, NULL);
 }
 
 /* ---- a place at the host ---- */
@@ -61,7 +51,7 @@ pick_policy(struct work *w, const struct addr *addr)
 	    addr_family(addr) != AF_UNIX)
 		w->policy.level = TLS_VERIFY;		/* RFC 8689 §4.2.1 */
 	if (w->policy.level == TLS_MAY && !w->policy.is_wrapper &&
-	    (w->no_tls || find_broken(w->relay, addr) != NULL))
+	    (w->no_tls || is_broken(w->relay, addr)))
 		w->policy.level = TLS_NONE;
 }
 

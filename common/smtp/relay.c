@@ -171,6 +171,7 @@ smtp_relay_free(void *state)
 	resolver_free(r->resolver);
 	tls_ctx_free(r->tls_ctx);
 	auth_free(r->auth);
+	memo_clear(&r->broken);
 	source_set_free(r->sources);
 	arena_free(r->arena);
 	free(r->ehlo);

@@ -13,12 +13,12 @@
 #include "net/pool.h"
 #include "net/resolve.h"
 #include "net/tls.h"
+#include "smtp/memo.h"
 #include "smtp/relay.h"
 #include "smtp/session.h"
 #include "smtp/source.h"
 #include "smtp/tx.h"
 
-#define BROKEN_MAX	256
 #define BROKEN_MS	(600 * 1000)
 
 enum work_state { WORK_IDLE, WORK_RESOLVING, WORK_WAITING, WORK_TALKING };
@@ -58,11 +58,6 @@ struct work {
 	struct smtp_tx	*tx;
 };
 
-struct broken_tls {		/* a host that fails the handshake */
-	struct addr	 addr;
-	int64_t		 until_ms;
-};
-
 struct smtp_relay {
 	struct agent	*agent;
 	struct loop	*loop;
@@ -76,8 +71,7 @@ struct smtp_relay {
 	struct pool	*pool;
 	struct tls_ctx	*tls_ctx;
 	struct auth	*auth;		/* NULL: none */
-	struct broken_tls broken[BROKEN_MAX];
-	uint32_t	 nbroken;	/* used; the oldest goes first */
+	struct memo	 broken;	/* hosts that fail the handshake */
 	LIST_HEAD(, smtp_session) sessions;
 	uint64_t	 connections, reused;
 };
