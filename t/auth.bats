@@ -454,7 +454,8 @@ untold()
 	type = static
 	host = 127.0.0.1:$port
 	credentials.username = alice
-	credentials.password = $PASSWORD"
+	credentials.password = $PASSWORD
+	auth_retry_delay = 0"
 	nh_start
 	run -75 nh submit --relay=r --trace --from=s@x.test r@x.test <M
 	[[ $output != *sesame* && $output != *"$PLAIN"* ]]
@@ -516,6 +517,135 @@ refused_login()
 	account agent 75 concurrent_connections=2 --count=20 --parallel=20
 	rows 20
 	[[ $(cut -f 2,3,4 "$D/rows" | uniq) == $'transient\t454\t4.7.0' ]]
+}
+
+# tries N MESSAGES STATUS key=value... [--option...]: what the scripted server
+# heard of so many messages to it, given one after the other.
+tries()
+{
+	VIA=agent give "$3" host="127.0.0.1:$port" "${CREDENTIALS[@]}" \
+		--count="$2" --parallel=1 "${@:4}" -- s@example.com r@x.test
+	rows "$2"
+	heard "$1" '^AUTH'
+	heard "$1" '^--- connection'
+}
+
+@test "R-AU-04: a refused login is not tried again with each message" {
+	offers 'AUTH PLAIN'
+	fake_start "${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:535 5.7.8 Bad' "${BYE[@]}"
+	tries 1 3 75
+	fake_well
+	row 1 r@x.test transient 454 4.7.0 \
+		"SASL authentication with 127.0.0.1?127.0.0.1]:$port failed: 535 5.7.8 Bad"
+	row 3 r@x.test transient 454 4.7.0 \
+		"SASL authentication with 127.0.0.1?127.0.0.1]:$port failed: 535 5.7.8 Bad ([0-9]* seconds ago)"
+	[[ $(sed -n 3p "$D/rows" | cut -f 6-9) == \
+	    $'127.0.0.1\t127.0.0.1\t'$port$'\tAUTH' ]]
+
+	rm "$D/fake"
+	fake_start "${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:535 5.7.8 Bad' "${BYE[@]}"
+	tries 1 3 69 auth_failure=permanent
+	row 1 r@x.test permanent 535 5.7.8 'Bad'
+	row 3 r@x.test permanent 535 5.7.8 'Bad ([0-9]* seconds ago)'
+}
+
+@test "R-AU-04: auth_retry_delay: when it is over, and 0" {
+	local once
+	offers 'AUTH PLAIN'
+	once=("${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:535 5.7.8 Bad' "${BYE[@]}")
+	fake_start "${once[@]}" + "${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:235 in' \
+		"${TAKE[@]}" "${BYE[@]}"
+	tries 2 2 75 auth_retry_delay=1 --gap=4
+	row 2 r@x.test delivered 250 2.0.0
+	rm "$D/fake"
+	fake_start "${once[@]}" + "${once[@]}" + "${once[@]}"
+	tries 3 3 75 auth_retry_delay=0
+	fake_well
+}
+
+@test "R-AU-04: what is no clear refusal is not remembered" {
+	local once
+	offers 'AUTH PLAIN'
+	once=("${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:454 4.7.0 later' "${BYE[@]}")
+	fake_start "${once[@]}" + "${once[@]}"
+	tries 2 2 75
+	fake_well
+	# Our own "*" is none either.
+	rm "$D/fake"
+	offers 'AUTH LOGIN'
+	once=("${OFFERS[@]}" 'A:AUTH LOGIN' 'S:334 ***' L 'A:\*'
+		'S:535 5.7.8 cancelled' "${BYE[@]}")
+	fake_start "${once[@]}" + "${once[@]}"
+	tries 2 2 75
+	fake_well
+}
+
+@test "R-AU-04: a refused login holds until the secret file is written to" {
+	local VIA=master
+	offers 'AUTH PLAIN'
+	fake_start "${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:535 no' "${BYE[@]}" + \
+		"${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:535 no' "${BYE[@]}" + \
+		"${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:235 in' "${TAKE[@]}" "${BYE[@]}"
+	secret_file pw wrong
+	nh_conf <<<"[relay r]
+	type = static
+	host = 127.0.0.1:$port
+	idle_timeout = 0
+	credentials.username = alice
+	credentials.password_file = $D/pw"
+	nh_start
+	for _ in 1 2; do
+		run -75 nh submit --relay=r --from=s@x.test r@x.test <M
+	done
+	[[ $output == *'535 no ('*' seconds ago)'* ]]
+	heard 1 '^AUTH'
+	# The same again is worth a try too: who wrote it wants one.
+	secret_file pw wrong
+	for _ in 1 2; do
+		run -75 nh submit --relay=r --from=s@x.test r@x.test <M
+	done
+	heard 2 '^AUTH'
+	secret_file pw "$PASSWORD"
+	nh submit --relay=r --from=s@x.test r@x.test <M
+	nh_stop
+	fake_well
+	heard 1 "^AUTH PLAIN $PLAIN\$"
+}
+
+@test "R-AU-04: the host that refused the login is passed over" {
+	offers 'AUTH PLAIN'
+	fake_start "${OFFERS[@]}" 'S:535 5.7.8 no' "${BYE[@]}"
+	local first=$port
+	fake_start "${OFFERS[@]}" 'A:AUTH PLAIN *' 'S:235 in' "${TAKE[@]}" \
+		"${TAKE[@]}" "${BYE[@]}"
+	VIA=agent give 0 host="127.0.0.1:$first, 127.0.0.1:$port" \
+		"${CREDENTIALS[@]}" --count=2 --parallel=1 -- s@x.test r@x.test
+	[[ $(cut -f 8 "$D/rows" | uniq) == "$port" ]]
+	heard 2 '^--- connection'
+	fake_well
+}
+
+@test "R-AU-04: many at once: when the time is over, one login tries for all" {
+	local n
+	offers 'AUTH PLAIN'
+	fake_start --each "${OFFERS[@]}" 'S:535 5.7.8 no' "${BYE[@]}"
+	nh_conf <<<"[relay r]
+	type = static
+	host = 127.0.0.1:$port
+	auth_retry_delay = 4
+	credentials.username = alice
+	credentials.password = wrong"
+	nh_start
+	run -75 nh submit --relay=r --from=s@x.test --count=40 --parallel=40 \
+		--output=tsv r@x.test <M
+	[[ $(wc -l <<<"$output") -eq 40 ]]
+	n=$(grep -ac '^AUTH' "$D/fake")
+	[[ $n -ge 1 && $n -le 5 ]]
+	sleep 5
+	run -75 nh submit --relay=r --from=s@x.test --count=40 --parallel=40 \
+		--output=tsv r@x.test <M
+	[[ $(wc -l <<<"$output") -eq 40 ]]
+	heard $((n + 1)) '^AUTH'
 }
 
 @test "R-AU-04: a wrong password for Dovecot" {

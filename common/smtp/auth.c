@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #define AT(field)	offsetof(struct auth_conf, field)
+#define TRY_MS		(60 * 1000)	/* what a login may take */
 
 static const struct opt_word failure_words[] = {
 	{ "transient", AUTH_TRANSIENT, "messages are kept and tried again" },
@@ -36,6 +37,12 @@ const struct opt_row auth_conf_rows[] = {
 	{ "auth_failure", OPT_ENUM, AT(failure), "transient", 0, 0,
 	    failure_words, NULL, 0, "What a refused login means for "
 	    "messages." },
+	{ "auth_retry_delay", OPT_TIME, AT(retry_delay_ms), "300s", 0,
+	    86400000, NULL, NULL, 0, "After a host refused the login for good "
+	    "(5yz), answer messages for it with that refusal for so long, "
+	    "instead of trying until the account is locked. A changed "
+	    "password or token file ends it at once. 0: each new connection "
+	    "tries." },
 	{ .name = NULL }
 };
 
@@ -118,5 +125,98 @@ auth_free(struct auth *a)
 		return;
 	credentials_clear(&a->credentials);
 	scram_cache_clear(&a->cache);
+	memo_clear(&a->refusals);
 	free(a);
+}
+
+/* ---- refused logins ---- */
+
+/* What was refused to other credentials is void. */
+static void
+drop_outdated(struct auth *a)
+{
+	uint32_t changes = credentials_changes(&a->credentials);
+
+	if (a->changes != changes)
+		memo_clear(&a->refusals);
+	a->changes = changes;
+}
+
+const struct memo_row *
+auth_refusal(struct auth *a, const struct addr *addr, int64_t now_ms)
+{
+	char error[SASL_ERROR_MAX];
+	struct memo_row *row;
+
+	if (!memo_is_live(memo_find(&a->refusals, addr), now_ms))
+		return NULL;
+	/* Of a file that cannot be read the login itself will tell. */
+	if (credentials_refresh(&a->credentials, error, sizeof(error)) == -1)
+		return NULL;
+	drop_outdated(a);
+	row = memo_find(&a->refusals, addr);
+	return memo_is_live(row, now_ms) ? row : NULL;
+}
+
+void
+auth_begins(struct auth *a, const struct addr *addr, int64_t now_ms,
+    struct auth_try *try)
+{
+	struct memo_row *row;
+	int64_t wait = a->conf->retry_delay_ms;
+
+	drop_outdated(a);
+	*try = (struct auth_try){ now_ms, a->changes };
+	if ((row = memo_find(&a->refusals, addr)) != NULL)
+		row->until_ms = now_ms + (wait < TRY_MS ? wait : TRY_MS);
+}
+
+void
+auth_refused(struct auth *a, const struct addr *addr, int64_t now_ms,
+    const struct auth_try *try, unsigned code, const char *text)
+{
+	if (a->conf->retry_delay_ms > 0 &&
+	    try->changes == credentials_changes(&a->credentials))
+		memo_note(&a->refusals, addr, now_ms,
+		    a->conf->retry_delay_ms, code, text);
+}
+
+/* What another connection has learnt meanwhile still holds. */
+void
+auth_undecided(struct auth *a, const struct addr *addr,
+    const struct auth_try *try)
+{
+	const struct memo_row *row = memo_find(&a->refusals, addr);
+
+	if (row != NULL && row->since_ms < try->at_ms)
+		memo_forget(&a->refusals, addr);
+}
+
+void
+auth_taken(struct auth *a, const struct addr *addr)
+{
+	memo_forget(&a->refusals, addr);
+}
+
+void
+auth_answer(const struct auth *a, struct arena *arena, const char *peer,
+    unsigned code, const char *text, struct reply *r)
+{
+	if (code / 100 == 5 && a->conf->failure == AUTH_PERMANENT)
+		reply_from_server(r, arena, code, text, strlen(text),
+		    STAGE_AUTH);
+	else
+		reply_cause(r, arena, STAGE_AUTH, CAUSE_AUTH_FAILED, peer,
+		    code == 0 ? text : arena_printf(arena, "%u %s", code,
+		    text));
+}
+
+void
+auth_refusal_answer(const struct auth *a, struct arena *arena,
+    const char *peer, const struct memo_row *row, int64_t now_ms,
+    struct reply *r)
+{
+	auth_answer(a, arena, peer, row->code, arena_printf(arena,
+	    "%s (%lld seconds ago)", row->text,
+	    (long long)(now_ms - row->since_ms) / 1000), r);
 }

@@ -142,6 +142,43 @@ session_of(struct pool_place *place)
 	return (struct smtp_session *)(void *)place;
 }
 
+/* As smtp_session_peer() of a session there. */
+static const char *
+peer_text(const struct work *w, char *to, size_t size)
+{
+	const struct addr *addr = &w->addrs[w->addr];
+	char text[ADDR_TEXT_MAX];
+
+	addr_format(addr, text, sizeof(text));
+	if (addr_family(addr) == AF_UNIX)
+		strlcpy(to, text, size);
+	else
+		snprintf(to, size, "%s[%s]:%u", w->hosts[w->host].host, text,
+		    addr_port(addr));
+	return to;
+}
+
+/* A new connection would come to nothing: this host refused the login. */
+static bool
+is_login_refused(struct work *w)
+{
+	const struct addr *addr = &w->addrs[w->addr];
+	struct smtp_relay *relay = w->relay;
+	int64_t now = loop_now_ms(relay->loop);
+	const struct memo_row *row;
+	char text[ADDR_TEXT_MAX], peer[512];
+	struct reply r;
+
+	if (relay->auth == NULL ||
+	    (row = auth_refusal(relay->auth, addr, now)) == NULL)
+		return false;
+	auth_refusal_answer(relay->auth, w->job.d->arena,
+	    peer_text(w, peer, sizeof(peer)), row, now, &r);
+	work_remember(w, &r, w->hosts[w->host].host,
+	    addr_format(addr, text, sizeof(text)), addr_port(addr));
+	return true;
+}
+
 static void
 on_granted(struct pool_wait *wait, struct pool_place *place)
 {
@@ -159,6 +196,11 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 	if (place != NULL) {
 		r->reused++;
 		work_talk(w, session_of(place));
+		return;
+	}
+	if (is_login_refused(w)) {
+		pool_decline(r->pool, wait);
+		work_next_address(w);
 		return;
 	}
 	s = smtp_session_open(r->loop, r->smtp, &(struct smtp_target){
@@ -190,8 +232,7 @@ static void
 on_wait_over(struct pool_wait *wait)
 {
 	struct work *w = wait->arg;
-	const struct addr *addr = &w->addrs[w->addr];
-	char text[ADDR_TEXT_MAX], peer[512];
+	char peer[512];
 
 	w->state = WORK_IDLE;
 	if (w->job.d->deadline_ms != 0 &&
@@ -199,9 +240,7 @@ on_wait_over(struct pool_wait *wait)
 		work_answer_cause(w, CAUSE_DEADLINE, NULL);
 		return;
 	}
-	snprintf(peer, sizeof(peer), "%s[%s]:%u", w->hosts[w->host].host,
-	    addr_format(addr, text, sizeof(text)), addr_port(addr));
-	work_answer_cause(w, CAUSE_BUSY, peer);
+	work_answer_cause(w, CAUSE_BUSY, peer_text(w, peer, sizeof(peer)));
 }
 
 static void

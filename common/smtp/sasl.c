@@ -687,6 +687,12 @@ sasl_continue(struct sasl *s, const char *text, size_t n)
 }
 
 bool
+sasl_is_cancelled(const struct sasl *s)
+{
+	return s->is_cancelled;
+}
+
+bool
 sasl_is_complete(struct sasl *s)
 {
 	if (s->is_done && !s->is_owed && !s->is_cancelled)

@@ -153,6 +153,9 @@ const char *sasl_continue(struct sasl *, const char *text, size_t n);
  */
 bool	sasl_is_complete(struct sasl *);
 
+/* We have given up with "*": what the server says then is no refusal. */
+bool	sasl_is_cancelled(const struct sasl *);
+
 /*
  * What went wrong on our side, or what an OAuth server told in its challenge;
  * NULL if nothing is known.  Foreign bytes are escaped; no secrets.

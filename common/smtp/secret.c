@@ -115,12 +115,11 @@ is_same_time(const struct timespec *a, const struct timespec *b)
 }
 
 static bool
-is_unchanged(const struct secret_stamp *stamp, const struct stat *st)
+is_same_file(const struct secret_stamp *a, const struct secret_stamp *b)
 {
-	return !stamp->is_fresh && stamp->dev == st->st_dev &&
-	    stamp->ino == st->st_ino && stamp->size == st->st_size &&
-	    is_same_time(&stamp->mtime, &st->st_mtim) &&
-	    is_same_time(&stamp->ctime, &st->st_ctim);
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	    is_same_time(&a->mtime, &b->mtime) &&
+	    is_same_time(&a->ctime, &b->ctime);
 }
 
 static size_t
@@ -209,17 +208,29 @@ secret_is_set(const struct secret *s)
 int
 secret_refresh(struct secret *s, char *error, size_t size)
 {
+	struct secret_stamp stamp = s->stamp;
 	struct stat st;
+	char *value;
+	size_t len = 0;
 
 	if (s->path == NULL)
 		return 0;
-	if (s->value != NULL && stat(s->path, &st) == 0 &&
-	    is_unchanged(&s->stamp, &st))
-		return 0;
+	if (s->value != NULL && !s->stamp.is_fresh &&
+	    stat(s->path, &st) == 0) {
+		take_stamp(&stamp, &st);
+		if (is_same_file(&s->stamp, &stamp))
+			return 0;
+	}
+	value = read_file(s->path, &len, &stamp, error, size);
+	if (value == NULL || s->value == NULL || len != s->len ||
+	    memcmp(value, s->value, len) != 0 ||
+	    !is_same_file(&s->stamp, &stamp))
+		s->changes++;
 	secret_free(s->value, s->len);
-	s->len = 0;
-	s->value = read_file(s->path, &s->len, &s->stamp, error, size);
-	return s->value == NULL ? -1 : 0;
+	s->value = value;
+	s->len = len;
+	s->stamp = stamp;
+	return value == NULL ? -1 : 0;
 }
 
 void
@@ -236,6 +247,12 @@ credentials_refresh(struct credentials *c, char *error, size_t size)
 	if (secret_refresh(&c->password, error, size) == -1)
 		return -1;
 	return secret_refresh(&c->token, error, size);
+}
+
+uint32_t
+credentials_changes(const struct credentials *c)
+{
+	return c->password.changes + c->token.changes;
 }
 
 static void

@@ -41,6 +41,7 @@ struct secret {
 	char		*value;		/* owned, with a NUL; NULL: none */
 	size_t		 len;
 	struct secret_stamp stamp;
+	uint32_t	 changes;	/* times the file was another one */
 };
 
 /* All zero is a good one with nothing in it. */
@@ -76,6 +77,8 @@ void	 secret_clear(struct secret *);
 
 /* secret_refresh() of what is set. */
 int	 credentials_refresh(struct credentials *, char *error, size_t size);
+/* Differs once a file has been written to, or was away. */
+uint32_t credentials_changes(const struct credentials *);
 void	 credentials_clear(struct credentials *);
 
 #endif

@@ -107,6 +107,7 @@ struct smtp_session {
 	struct smtp_offer offer;
 	char		*auth_offer;	/* AUTH's parameters, or NULL */
 	struct sasl	*sasl;		/* while an exchange is under way */
+	struct auth_try	 try;
 	char		*tls_text;	/* facts for answers, or NULL */
 	struct smtp_tx	*tx;
 

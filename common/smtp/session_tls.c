@@ -123,6 +123,24 @@ cannot_login(struct smtp_session *s, const char *why)
 	session_decline(s, &r);
 }
 
+/* Since this connection was asked for, another one was refused. */
+static bool
+is_refused(struct smtp_session *s)
+{
+	int64_t now = loop_now_ms(s->loop);
+	const struct memo_row *row = auth_refusal(s->auth, &s->addr, now);
+	char peer[512];
+	struct reply r;
+
+	if (row == NULL)
+		return false;
+	auth_refusal_answer(s->auth, session_arena(s),
+	    smtp_session_peer(s, peer, sizeof(peer)), row, now, &r);
+	s->login = REFUSED;
+	session_decline(s, &r);
+	return true;
+}
+
 void
 session_login(struct smtp_session *s)
 {
@@ -133,6 +151,8 @@ session_login(struct smtp_session *s)
 	struct sasl_choice choice;
 	const char *line;
 
+	if (is_refused(s))
+		return;
 	describe_channel(s, &ch, binding);
 	if (credentials_refresh(&auth->credentials, error,
 	    sizeof(error)) == -1 ||
@@ -144,30 +164,34 @@ session_login(struct smtp_session *s)
 		cannot_login(s, error);
 		return;
 	}
+	auth_begins(auth, &s->addr, loop_now_ms(s->loop), &s->try);
 	s->login = SAID;
 	line = sasl_start(s->sasl);
 	session_say_secret(s, line, sasl_trace(s->sasl));
 	session_expect(s, AUTH, 0);
 }
 
+/* why: what is known on our side, instead of the server's words. */
 static void
 login_failed(struct smtp_session *s, const struct raw_reply *raw,
     const char *why)
 {
 	char peer[512], text[REPLY_TEXT_MAX];
 	size_t n = raw_reply_text(raw, text, sizeof(text) - 1);
-	struct arena *arena = session_arena(s);
+	unsigned code = why == NULL ? raw->code : 0;
 	struct reply r;
 
 	text[n] = '\0';
 	s->login = REFUSED;
-	if (raw->code / 100 == 5 && why == NULL &&
-	    s->auth->conf->failure == AUTH_PERMANENT)
-		reply_from_server(&r, arena, raw->code, text, n, STAGE_AUTH);
+	if (why == NULL)
+		why = text;
+	if (raw->code / 100 == 5 && !sasl_is_cancelled(s->sasl))
+		auth_refused(s->auth, &s->addr, loop_now_ms(s->loop),
+		    &s->try, code, why);
 	else
-		reply_cause(&r, arena, STAGE_AUTH, CAUSE_AUTH_FAILED,
-		    smtp_session_peer(s, peer, sizeof(peer)), why != NULL ?
-		    why : arena_printf(arena, "%u %s", raw->code, text));
+		auth_undecided(s->auth, &s->addr, &s->try);
+	auth_answer(s->auth, session_arena(s), smtp_session_peer(s, peer,
+	    sizeof(peer)), code, why, &r);
 	session_decline(s, &r);
 }
 
@@ -189,7 +213,9 @@ session_login_reply(struct smtp_session *s, const struct raw_reply *raw)
 	else if (raw->code / 100 == 2 || sasl_error(s->sasl) != NULL)
 		why = sasl_error(s->sasl) != NULL ? sasl_error(s->sasl) :
 		    "the exchange is not complete";
-	if (s->login != TAKEN)
+	if (s->login == TAKEN)
+		auth_taken(s->auth, &s->addr);
+	else
 		login_failed(s, raw, why);
 	sasl_free(s->sasl);
 	s->sasl = NULL;

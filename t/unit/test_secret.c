@@ -287,6 +287,7 @@ static void
 test_credentials(void)
 {
 	struct credentials c = { .username = NULL };
+	uint32_t changes;
 
 	is_int(credentials_refresh(&c, error, sizeof(error)), 0, "nothing");
 	c.username = strdup("me");
@@ -294,10 +295,19 @@ test_credentials(void)
 	secret_set_file(&c.token, path);
 	is_int(credentials_refresh(&c, error, sizeof(error)), 0, "both");
 	is_str(c.token.value, "four", "the token");
+	changes = credentials_changes(&c);
+	credentials_refresh(&c, error, sizeof(error));
+	is_int(credentials_changes(&c), changes, "no change");
+	age(1000);
+	credentials_refresh(&c, error, sizeof(error));
+	ok(credentials_changes(&c) != changes,
+	    "the same written again is a change");
+	changes = credentials_changes(&c);
 	unlink(path);
 	c.token.stamp.is_fresh = false;
 	is_int(credentials_refresh(&c, error, sizeof(error)), -1,
 	    "the token is gone");
+	ok(credentials_changes(&c) != changes, "that is a change");
 	credentials_clear(&c);
 	ok(c.username == NULL && !secret_is_set(&c.password) &&
 	    !secret_is_set(&c.token), "cleared");
