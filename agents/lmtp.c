@@ -6,7 +6,7 @@
 
 static const struct opt_row rows[] = {
 	{ "host", OPT_LIST, offsetof(struct fixed_conf, host), "localhost", 1,
-	    RELAY_HOSTS_MAX, NULL, smtp_relay_check_host, 0,
+	    ROUTE_HOSTS_MAX, NULL, fixed_check_host, 0,
 	    FIXED_HOST_TEXT },
 	{ "port", OPT_INT, offsetof(struct fixed_conf, port), "24", 1, 65535,
 	    NULL, NULL, 0, FIXED_PORT_TEXT },

@@ -3,7 +3,7 @@
 
 static const struct opt_row rows[] = {
 	{ "host", OPT_LIST, offsetof(struct fixed_conf, host), NULL, 1,
-	    RELAY_HOSTS_MAX, NULL, smtp_relay_check_host, OPT_REQUIRED,
+	    ROUTE_HOSTS_MAX, NULL, fixed_check_host, OPT_REQUIRED,
 	    FIXED_HOST_TEXT },
 	{ "port", OPT_INT, offsetof(struct fixed_conf, port), "25", 1, 65535,
 	    NULL, NULL, 0, FIXED_PORT_TEXT },

@@ -533,7 +533,7 @@ surplus()
 	both surplus 'W:250 a\r\n250 b\r\n250 c\r\n'
 	both surplus 'W:250 a\r\n250 b\r\n550 c\r\n250 d\r\n'
 	both surplus 'W:250 a\r\n250 b\r\n25'
-	both surplus 'W:250 a\r\n250 b\r\n' W:250-
+	both surplus 'W:250 a\r\n250 b\r\n250-'
 	GAP=0.3
 	both surplus 'S:250 a' 'S:250 b' Z:0.1 'S:250 c'
 	both surplus 'S:250 a' 'S:250 b' Z:0.1 'S:550 c'

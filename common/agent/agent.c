@@ -92,7 +92,7 @@ agent_find(struct agent *a, uint64_t id)
 void
 agent_cancel(struct agent *a, struct delivery *d)
 {
-	if (d->is_past_end || d->is_cancelled)
+	if ((d->is_past_end && !a->ops->has_parts) || d->is_cancelled)
 		return;
 	d->is_cancelled = true;
 	a->ops->cancel(a->state, d);
@@ -167,6 +167,8 @@ delivery_over(struct delivery *d)
 	struct agent *a = o->agent;
 
 	d->front->done(d);
+	if (a->ops->over != NULL)
+		a->ops->over(a->state, d);
 	TAILQ_REMOVE(&a->open, o, next);
 	if (--a->nopen == 0)
 		timer_set(&a->rest, REST_MS);

@@ -49,6 +49,14 @@ struct agent_ops {
 	 * recipients soon.  Past end-of-data go on as if not called.
 	 */
 	void	 (*cancel)(void *state, struct delivery *);
+	/*
+	 * Recipients of one delivery go different ways, each with an end of
+	 * data of its own: cancel() is called whatever is_past_end says.
+	 */
+	bool	 has_parts;
+	/* Every recipient is answered; the delivery's memory goes at the end
+	 * of the turn. May be NULL. */
+	void	 (*over)(void *state, struct delivery *);
 	/* No envelope will come any more: close what is idle. May be NULL. */
 	void	 (*drain)(void *state);
 	/* Connections are still being closed; see agent_quiet(). May be NULL. */

@@ -72,7 +72,6 @@ on_tx_over(struct smtp_session *s, struct smtp_tx *tx)
 
 	if (tx->job != NULL) {
 		w = (struct work *)(void *)tx->job;
-		w->job.d->is_past_end = false;
 		take_back(w, tx);
 	}
 	tx_free(tx);
@@ -97,7 +96,7 @@ tell_failed(struct work *w, struct smtp_session *s, const struct reply *r)
 		.port = addr_port(&s->addr),
 	};
 
-	delivery_answer_rest(w->job.d, &a);
+	work_answer_rest(w, &a);
 }
 
 /*
@@ -127,18 +126,52 @@ on_failed(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r,
 	if (is_sent || (is_stale && !w->has_retried)) {
 		w->has_retried |= is_stale;
 		w->want_fresh = true;
-		w->job.d->is_past_end = false;
 		work_try_address(w);
 	} else if (how == FAIL_TLS && w->policy.level == TLS_MAY) {
-		relay_note_broken(w->relay, &w->addrs[w->addr]);
+		memo_note(&w->relay->broken, &w->addrs[w->addr],
+		    loop_now_ms(w->relay->loop), BROKEN_MS, 0, NULL);
 		w->no_tls = true;			/* RFC 7435 */
 		work_try_address(w);
 	} else if (how == FAIL_MESSAGE || how == FAIL_LOCAL)
 		tell_failed(w, s, r);
 	else {
+		if (how == FAIL_CONNECT)
+			memo_note(&w->relay->dead, &s->addr,
+			    loop_now_ms(w->relay->loop),
+			    w->relay->smtp->dead_host_ms, 0, NULL);
+		else
+			w->nsessions++;
 		work_remember(w, r, s->host, s->address, addr_port(&s->addr));
 		work_next_address(w);
 	}
+}
+
+void
+work_cancel(struct work *w)
+{
+	struct smtp_relay *r = w->relay;
+	struct smtp_tx *tx;
+
+	switch (w->state) {
+	case WORK_ROUTING:
+		r->router.ops->cancel(r->router.state, w->query);
+		break;
+	case WORK_WAITING:
+		pool_take_back(r->pool, &w->wait);
+		break;
+	case WORK_TALKING:
+		if (w->tx->end == TAKEN)
+			return;
+		tx = w->tx;
+		smtp_session_abort(w->session);
+		take_back(w, tx);
+		tx_free(tx);
+		break;
+	case WORK_IDLE:
+		break;
+	}
+	w->state = WORK_IDLE;
+	work_answer_cause(w, CAUSE_CANCELLED, NULL);
 }
 
 static void

@@ -100,6 +100,17 @@ const struct opt_row smtp_conf_rows[] = {
 	    "concurrent_connections is reached; then 451 4.4.5." },
 	{ "dns_timeout", OPT_TIME, AT(dns_timeout_ms), "30s", 1, 600 * SEC,
 	    NULL, NULL, 0, "Wait for the addresses of a host name." },
+	{ "attempt_timeout", OPT_TIME, AT(attempt_timeout_ms), "300s", 1,
+	    86400 * SEC, NULL, NULL, 0, "After this time a delivery begins "
+	    "with no further address or host; what failed until then is its "
+	    "answer." },
+	{ "address_limit", OPT_INT, AT(address_limit), "20", 1, 1000, NULL,
+	    NULL, 0, "Addresses tried for one delivery, over all hosts." },
+	{ "session_limit", OPT_INT, AT(session_limit), "5", 1, 1000, NULL,
+	    NULL, 0, "Of them, addresses where a connection was made." },
+	{ "dead_host_time", OPT_TIME, AT(dead_host_ms), "30s", 0, 3600 * SEC,
+	    NULL, NULL, 0, "An address that could not be connected to is "
+	    "tried last for so long; 0: not remembered." },
 	{ "concurrent_connections", OPT_INT, AT(concurrent_connections), "5",
 	    1, 60000, NULL, NULL, 0, "Connections at once to one remote host "
 	    "(address and port), idle ones included." },

@@ -21,6 +21,9 @@ struct smtp_conf {
 	int64_t		 idle_timeout_ms;
 	int64_t		 queue_timeout_ms;
 	int64_t		 dns_timeout_ms;
+	int64_t		 attempt_timeout_ms;
+	int64_t		 address_limit, session_limit;
+	int64_t		 dead_host_ms;
 	int64_t		 concurrent_connections;
 	int64_t		 max_connection_time_ms;
 	int64_t		 max_messages_per_connection;	/* 0 = no limit */

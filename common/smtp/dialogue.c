@@ -251,10 +251,10 @@ prepare(struct smtp_session *s)
 	 * Without a length before it, a file that can still change might be
 	 * given an end of data of its own after the look at it.
 	 */
-	tx->is_raw = (tx->job->facts.is_clean || tx->is_binary) &&
+	tx->is_raw = (tx->job->look->facts.is_clean || tx->is_binary) &&
 	    tx->source.mem == NULL &&
 	    tx->writer == NULL &&
-	    (tx->is_chunked || (!tx->job->facts.has_dot_line &&
+	    (tx->is_chunked || (!tx->job->look->facts.has_dot_line &&
 	    body_is_sealed(&tx->source)));
 	crlf_init(&tx->crlf, !tx->is_chunked);
 	if (tx->is_early)
@@ -268,7 +268,7 @@ needs_smtputf8(const struct smtp_tx *tx)
 	uint32_t i;
 
 	if (job->sender.is_utf8 ||
-	    ((job->d->env.flags & ENV_SMTPUTF8) != 0 && job->facts.header_8bit))
+	    ((job->d->env.flags & ENV_SMTPUTF8) != 0 && job->look->facts.header_8bit))
 		return true;
 	for (i = 0; i < tx->nrcpt; i++)
 		if (job->rcpts[tx->rcpts[i].index].is_utf8)
@@ -293,7 +293,7 @@ mail_send(struct smtp_session *s)
 	session_say(s, "MAIL FROM:<%s>%s%s%s%s%s%s", from == NULL ? "" : from,
 	    size,
 	    tx->is_binary ? " BODY=BINARYMIME" :		/* RFC 3030 §3 */
-	    has(s, EXT_8BITMIME) && tx->job->facts.has_8bit &&
+	    has(s, EXT_8BITMIME) && tx->job->look->facts.has_8bit &&
 	    tx->writer == NULL ? " BODY=8BITMIME" : "",		/* RFC 6152 */
 	    has(s, EXT_SMTPUTF8) && needs_smtputf8(tx) ?
 	    " SMTPUTF8" : "",					/* RFC 6531 */

@@ -2,8 +2,23 @@
 #include "smtp/fixed.h"
 
 #include "agent/agent.h"
+#include "base/mem.h"
+#include "route/fixed.h"
 
 static const struct fixed_agent *self;	/* set once, by fixed_main() */
+
+const char *
+fixed_check_host(const char *value)
+{
+	struct arena *arena = arena_new(256);
+	struct hostspec h;
+	const char *error;
+	int result = hostspec_parse(&h, value, 1, arena, &error);
+
+	arena_free(arena);
+	return result == 0 ? NULL : "is not a name, an address, host:port, "
+	    "[host]:port or unix:/path";
+}
 
 static void *
 fixed_start(struct agent *agent, void *values, char *error, size_t size)
@@ -13,9 +28,10 @@ fixed_start(struct agent *agent, void *values, char *error, size_t size)
 		.smtp = &conf->smtp,
 		.tls = &conf->tls,
 		.auth = &conf->auth,
-		.hosts = &conf->host,
-		.default_port = (uint16_t)conf->port,
 		.is_lmtp = self->is_lmtp,
+		.router = fixed_router(agent_loop(agent), &conf->host,
+		    (uint16_t)conf->port, conf->smtp.dns_timeout_ms, error,
+		    size),
 	};
 
 	return smtp_relay_new(agent, &relay_conf, error, size);
@@ -56,6 +72,8 @@ fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 		.start = fixed_start,
 		.deliver = smtp_relay_deliver,
 		.cancel = smtp_relay_cancel,
+		.has_parts = true,
+		.over = smtp_relay_over,
 		.drain = smtp_relay_drain,
 		.is_busy = smtp_relay_is_busy,
 		.stop = smtp_relay_free,

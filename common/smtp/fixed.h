@@ -30,6 +30,9 @@ struct fixed_agent {
 	"name or an address, host:port, [host]:port, or unix:/path."
 #define FIXED_PORT_TEXT	"Port of a host that is given without one."
 
+/* For the option row of hosts: NULL, or what is wrong. */
+const char *fixed_check_host(const char *);
+
 /* The main() of such an agent. */
 int	fixed_main(const struct fixed_agent *, int argc, char **argv);
 

@@ -1,7 +1,13 @@
-/* hosts.c - the hosts of a delivery, and the addresses of each, in order. */
+/*
+ * hosts.c - the route of a work, its hosts, and the addresses of each, in
+ * order.  Who did not answer lately comes last.
+ */
 #include "smtp/work.h"
 
 #include "base/mem.h"
+#include "net/tls_dane.h"
+
+static void	try_host(struct work *);
 
 static bool
 family_fits(const struct smtp_conf *conf, const struct addr *a)
@@ -15,41 +21,104 @@ family_fits(const struct smtp_conf *conf, const struct addr *a)
 }
 
 static void
-host_failed(struct work *w, enum cause cause, const char *a, const char *b)
+host_failed(struct work *w, const struct reply *r)
 {
-	const struct hostspec *h = &w->hosts[w->host];
-	struct reply r;
+	const struct route_host *h = &w->route->hosts[w->host];
 
-	reply_cause(&r, w->job.d->arena, STAGE_NONE, cause, a, b);
-	work_remember(w, &r, h->host, "", h->port);
+	work_remember(w, r, h->name, "", h->port);
 }
 
-/* Keeps those that may be used, with the host's port. */
-static void
-take_addresses(struct work *w, const struct addr *addrs, size_t n)
+static bool
+is_dead(const struct work *w, const struct addr *a)
 {
-	const struct hostspec *h = &w->hosts[w->host];
-	const struct smtp_conf *conf = w->relay->smtp;
+	return memo_is_live(memo_find(&w->relay->dead, a),
+	    loop_now_ms(w->relay->loop));
+}
+
+static void
+put_addresses(struct work *w, bool dead)
+{
+	const struct route_target *t = w->target;
 	size_t i;
 
-	w->addrs = arena_alloc(w->job.d->arena, n * sizeof(*w->addrs));
-	w->naddrs = w->addr = 0;
-	for (i = 0; i < n; i++)
-		if (family_fits(conf, &addrs[i])) {
-			w->addrs[w->naddrs] = addrs[i];
-			addr_set_port(&w->addrs[w->naddrs++], h->port);
-		}
-	if (w->naddrs == 0)
-		host_failed(w, CAUSE_NO_ADDRESS, h->host,
-		    conf->address_family == FAMILY_IPV6 ? "IPv6" : "IPv4");
+	for (i = 0; i < t->n; i++)
+		if (family_fits(w->relay->smtp, &t->addrs[i]) &&
+		    is_dead(w, &t->addrs[i]) == dead)
+			w->addrs[w->naddrs++] = t->addrs[i];
 }
 
+/*
+ * The addresses that may be used; false: this host is not for now, because
+ * there is none, or all are dead and another host may not be.
+ */
+static bool
+take_addresses(struct work *w)
+{
+	const struct route_host *h = &w->route->hosts[w->host];
+	struct reply r;
 
+	w->addrs = arena_alloc(w->job.d->arena, w->target->n *
+	    sizeof(*w->addrs));
+	w->naddrs = w->addr = 0;
+	put_addresses(w, false);
+	if (w->naddrs == 0 && !w->is_second && w->route->n > 1) {
+		put_addresses(w, true);
+		if (w->naddrs > 0) {
+			w->put_back |= 1ULL << w->host;
+			return false;
+		}
+	} else
+		put_addresses(w, true);
+	if (w->naddrs > 0)
+		return true;
+	reply_cause(&r, w->job.d->arena, STAGE_NONE, CAUSE_NO_ADDRESS, h->name,
+	    w->relay->smtp->address_family == FAMILY_IPV6 ? "IPv6" : "IPv4");
+	host_failed(w, &r);
+	return false;
+}
+
+void
+work_forget_target(struct work *w)
+{
+	if (w->target != NULL && w->target->dane != NULL) {
+		tls_dane_unref(w->target->dane);
+		w->target->dane = NULL;
+	}
+	w->target = NULL;
+}
+
+/* The next host; after the last one those that were put back. */
 static void
 next_host(struct work *w)
 {
-	w->host++;
-	work_try_host(w);
+	work_forget_target(w);
+	do {
+		if (++w->host == w->route->n && !w->is_second) {
+			w->is_second = true;
+			w->host = 0;
+		}
+	} while (w->is_second && w->host < w->route->n &&
+	    (w->put_back & 1ULL << w->host) == 0);
+	try_host(w);
+}
+
+bool
+work_is_exhausted(struct work *w)
+{
+	const struct smtp_conf *conf = w->relay->smtp;
+	int64_t now = loop_now_ms(w->relay->loop);
+
+	if (w->job.d->deadline_ms != 0 && w->job.d->deadline_ms <= now) {
+		work_answer_cause(w, CAUSE_DEADLINE, NULL);
+		return true;
+	}
+	if (w->nfailed > 0 && (w->until_ms <= now ||
+	    w->ntried >= conf->address_limit ||
+	    w->nsessions >= conf->session_limit)) {
+		work_give_up(w);
+		return true;
+	}
+	return false;
 }
 
 void
@@ -63,52 +132,88 @@ work_next_address(struct work *w)
 }
 
 static void
-on_resolved(void *arg, const struct resolved *found)
+take_target(struct work *w, struct route_target *target)
+{
+	w->target = target;
+	if (target->n == 0) {
+		host_failed(w, &target->failure);
+		next_host(w);
+	} else if (take_addresses(w))
+		work_try_address(w);
+	else
+		next_host(w);
+}
+
+static void
+on_target(void *arg, struct route_target *target)
 {
 	struct work *w = arg;
-	const struct hostspec *h = &w->hosts[w->host];
 
 	w->query = NULL;
 	w->state = WORK_IDLE;
-	if (found->n == 0) {
-		host_failed(w, found->is_temporary ? CAUSE_DNS_FAILED :
-		    CAUSE_HOST_UNKNOWN, h->host, found->error);
-		next_host(w);
-		return;
-	}
-	take_addresses(w, found->addrs, found->n);
-	if (w->naddrs == 0)
-		next_host(w);
-	else
-		work_try_address(w);
+	take_target(w, target);
 }
 
-void
-work_try_host(struct work *w)
+static void
+try_host(struct work *w)
 {
-	struct smtp_relay *r = w->relay;
-	const struct hostspec *h = &w->hosts[w->host];
-	struct addr a;
+	struct router *router = &w->relay->router;
+	struct arena *arena = w->job.d->arena;
+	struct route_target *target;
 
-	if (w->host == w->nhosts) {
+	if (w->host >= w->route->n) {
 		work_give_up(w);
 		return;
 	}
-	if (!h->is_unix && !h->is_literal) {
-		if (r->resolver == NULL)
-			r->resolver = resolver_new(r->loop,
-			    r->smtp->dns_timeout_ms);
-		w->state = WORK_RESOLVING;
-		w->query = resolve(r->resolver, h->host, on_resolved, w);
+	if (work_is_exhausted(w))
+		return;
+	target = router->ops->peek_host(router->state, w->route, w->host,
+	    arena);
+	if (target != NULL) {
+		take_target(w, target);
 		return;
 	}
-	if (h->is_unix)
-		addr_unix(&a, h->host);
-	else
-		addr_parse(&a, h->host, h->port);
-	take_addresses(w, &a, 1);
-	if (w->naddrs == 0)
-		next_host(w);
-	else
-		work_try_address(w);
+	w->state = WORK_ROUTING;
+	w->query = router->ops->ask_host(router->state, w->route, w->host,
+	    arena, on_target, w);
+}
+
+static void
+take_route(struct work *w, struct route *route)
+{
+	struct answer a = { .host = "", .address = "" };
+
+	w->route = route;
+	if (route->n == 0) {
+		a.reply = route->failure;
+		work_answer_rest(w, &a);
+	} else
+		try_host(w);
+}
+
+static void
+on_route(void *arg, struct route *route)
+{
+	struct work *w = arg;
+
+	w->query = NULL;
+	w->state = WORK_IDLE;
+	take_route(w, route);
+}
+
+void
+work_find_route(struct work *w)
+{
+	struct router *router = &w->relay->router;
+	struct delivery *d = w->job.d;
+	struct route *route = router->ops->peek(router->state, w->domain,
+	    d->env.nexthop, d->arena);
+
+	if (route != NULL) {
+		take_route(w, route);
+		return;
+	}
+	w->state = WORK_ROUTING;
+	w->query = router->ops->ask(router->state, w->domain, d->env.nexthop,
+	    d->arena, on_route, w);
 }

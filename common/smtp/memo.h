@@ -1,7 +1,7 @@
 /*
  * memo.h - what was found of some hosts lately: a bounded memory by address
  * and port, each row with an end of its own.  For hosts whose TLS is broken,
- * and for those that refused the login.
+ * that do not answer, that refused the login.
  *
  * Times are the caller's, in milliseconds.  A row beyond its end stays until
  * its room is needed, so that a caller can tell "no longer" from "never".
@@ -14,18 +14,21 @@
 
 #include "net/addr.h"
 
-#define MEMO_MAX	256
+#define MEMO_MAX	4096	/* rows; a power of 2 */
+#define MEMO_CHAINS	1024
 
 struct memo_row {
 	struct addr	 addr;
 	int64_t		 since_ms, until_ms;
 	unsigned	 code;		/* of the server's reply, or 0 */
 	char		*text;		/* owned; or NULL */
+	uint16_t	 next;		/* memo.c's */
 };
 
 struct memo {			/* all zero is an empty one */
 	struct memo_row	*rows;
-	uint32_t	 n;
+	uint32_t	 n, cap;
+	uint16_t	*chains;
 };
 
 /* Also one beyond its end; NULL: none.  Good until the next note. */

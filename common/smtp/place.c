@@ -10,22 +10,13 @@
 
 #include "base/mem.h"
 
-/* ---- hosts whose TLS is broken ---- */
-
-static bool
-is_broken(struct smtp_relay *r, const struct addr *addr)
-{
-	return memo_is_live(memo_find(&r->broken, addr),
-	    loop_now_ms(r->loop));
-}
-
-void
-relay_note_broken(struct smtp_relay *r, const struct addr *addr)
-{
-	memo_note(&r->broken, addr, loop_now_ms(r->loop), BROKEN_MS, 0, NULL);
-}
-
 /* ---- a place at the host ---- */
+
+static const char *
+host_name(const struct work *w)
+{
+	return w->route->hosts[w->host].name;
+}
 
 /* The local address for a connection to addr: the envelope's, or one of the
  * relay's; false: there is none of that family. */
@@ -33,25 +24,27 @@ static bool
 pick_source(struct work *w, const struct addr *addr,
     const struct addr **source_r)
 {
-	if (!w->has_source) {
+	if (!w->mail->has_source) {
 		*source_r = source_pick(w->relay->sources, addr_family(addr),
 		    &w->job.d->env);
 		return true;
 	}
-	*source_r = &w->source;
-	return addr_family(addr) == addr_family(&w->source);
+	*source_r = &w->mail->source;
+	return addr_family(addr) == addr_family(&w->mail->source);
 }
 
 /* What TLS must be on a connection for this envelope to this address. */
 static void
 pick_policy(struct work *w, const struct addr *addr)
 {
-	w->policy = tls_policy_of(w->relay->conf.tls, TLS_FOR_HOST, addr);
+	w->policy = w->target->has_policy ? w->target->policy :
+	    tls_policy_of(w->relay->conf.tls, TLS_FOR_HOST, addr);
 	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0 &&
 	    addr_family(addr) != AF_UNIX)
 		w->policy.level = TLS_VERIFY;		/* RFC 8689 §4.2.1 */
 	if (w->policy.level == TLS_MAY && !w->policy.is_wrapper &&
-	    (w->no_tls || is_broken(w->relay, addr)))
+	    (w->no_tls || memo_is_live(memo_find(&w->relay->broken, addr),
+	    loop_now_ms(w->relay->loop))))
 		w->policy.level = TLS_NONE;
 }
 
@@ -65,11 +58,14 @@ make_key(struct work *w, const struct addr *source)
 	if (source != NULL)
 		addr_format(source, text, sizeof(text));
 	if (w->policy.level == TLS_NONE)
-		w->key = arena_printf(w->job.d->arena, "%s %s", text, w->ehlo);
+		w->key = arena_printf(w->job.d->arena, "%s %s", text,
+		    w->mail->ehlo);
 	else
-		w->key = arena_printf(w->job.d->arena, "%s %s %s %s", text,
-		    w->ehlo, tls_policy_text(&w->policy),
-		    w->hosts[w->host].host);
+		w->key = arena_printf(w->job.d->arena, "%s %s %s %s %s", text,
+		    w->mail->ehlo, tls_policy_text(&w->policy),
+		    w->route->hosts[w->host].name,
+		    w->target->dane == NULL ? "" :
+		    tls_dane_digest(w->target->dane));
 }
 
 static void
@@ -96,20 +92,17 @@ work_try_address(struct work *w)
 	char text[ADDR_TEXT_MAX];
 	struct reply r;
 
-	if (w->job.d->deadline_ms != 0 &&
-	    w->job.d->deadline_ms <= loop_now_ms(w->relay->loop)) {
-		work_answer_cause(w, CAUSE_DEADLINE, NULL);
+	if (work_is_exhausted(w))
 		return;
-	}
 	addr_format(addr, text, sizeof(text));
 	if (!pick_source(w, addr, &source)) {
 		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
 		    CAUSE_NO_SOURCE, text);
-		work_remember(w, &r, w->hosts[w->host].host, text, addr_port(addr));
+		work_remember(w, &r, host_name(w), text, addr_port(addr));
 		work_next_address(w);
 		return;
 	}
-	if (!w->has_source && source != NULL)
+	if (source != NULL)
 		w->source = *source;
 	w->has_bind = source != NULL;
 	pick_policy(w, addr);
@@ -132,7 +125,7 @@ open_failed(struct work *w, int error)
 	else
 		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
 		    CAUSE_LOCAL_ERROR, strerror(error));
-	work_remember(w, &r, w->hosts[w->host].host, text, addr_port(addr));
+	work_remember(w, &r, host_name(w), text, addr_port(addr));
 	work_next_address(w);
 }
 
@@ -153,7 +146,7 @@ peer_text(const struct work *w, char *to, size_t size)
 	if (addr_family(addr) == AF_UNIX)
 		strlcpy(to, text, size);
 	else
-		snprintf(to, size, "%s[%s]:%u", w->hosts[w->host].host, text,
+		snprintf(to, size, "%s[%s]:%u", host_name(w), text,
 		    addr_port(addr));
 	return to;
 }
@@ -174,7 +167,7 @@ is_login_refused(struct work *w)
 		return false;
 	auth_refusal_answer(relay->auth, w->job.d->arena,
 	    peer_text(w, peer, sizeof(peer)), row, now, &r);
-	work_remember(w, &r, w->hosts[w->host].host,
+	work_remember(w, &r, host_name(w),
 	    addr_format(addr, text, sizeof(text)), addr_port(addr));
 	return true;
 }
@@ -204,16 +197,18 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 		return;
 	}
 	s = smtp_session_open(r->loop, r->smtp, &(struct smtp_target){
-		.host = w->hosts[w->host].host,
+		.host = host_name(w),
 		.addr = &w->addrs[w->addr],
 		.source = w->has_bind ? &w->source : NULL,
 		.key = w->key,
-		.ehlo = w->ehlo,
+		.ehlo = w->mail->ehlo,
 		.is_lmtp = r->conf.is_lmtp,
 		.policy = w->policy,
+		.dane = w->target->dane,
 		.tls_ctx = r->tls_ctx,
 		.auth = r->auth,
 	}, &relay_session_ops, r);
+	w->ntried++;
 	if (s == NULL) {
 		int error = errno;
 

@@ -20,40 +20,40 @@
 void
 smtp_relay_deliver(void *state, struct delivery *d)
 {
-	struct smtp_relay *r = state;
-	struct work *w = arena_calloc(d->arena, 1, sizeof(*w));
+	struct mail *m = arena_calloc(d->arena, 1, sizeof(*m));
+	uint32_t i;
 
-	w->job.d = d;
-	w->relay = r;
-	w->hosts = r->hosts;
-	w->nhosts = (uint32_t)r->conf.hosts->n;
-	d->work = w;
-	if (work_take_addressees(w) && work_take_overrides(w))
-		work_try_host(w);
+	m->d = d;
+	m->relay = state;
+	d->work = m;
+	if (!mail_take_addressees(m) || !mail_take_overrides(m))
+		return;
+	mail_divide(m);
+	for (i = 0; i < m->nworks; i++)
+		work_find_route(&m->works[i]);
 }
 
 void
 smtp_relay_cancel(void *state, struct delivery *d)
 {
-	struct smtp_relay *r = state;
-	struct work *w = d->work;
+	struct mail *m = d->work;
+	uint32_t i;
 
-	switch (w->state) {
-	case WORK_RESOLVING:
-		resolve_cancel(w->query);
-		break;
-	case WORK_WAITING:
-		pool_take_back(r->pool, &w->wait);
-		break;
-	case WORK_TALKING:
-		smtp_session_abort(w->session);
-		tx_free(w->tx);
-		break;
-	case WORK_IDLE:
-		break;
-	}
-	w->state = WORK_IDLE;
-	work_answer_cause(w, CAUSE_CANCELLED, NULL);
+	(void)state;
+	for (i = 0; i < m->nworks; i++)
+		if (m->works[i].job.open > 0)
+			work_cancel(&m->works[i]);
+}
+
+void
+smtp_relay_over(void *state, struct delivery *d)
+{
+	struct mail *m = d->work;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; m != NULL && i < m->nworks; i++)
+		work_forget_target(&m->works[i]);
 }
 
 /* ---- the whole ---- */
@@ -85,37 +85,8 @@ smtp_relay_stats(void *state, agent_stat *put, void *arg)
 	put(arg, "connections_idle", p.idle);
 	put(arg, "deliveries_waiting", p.waiting);
 	put(arg, "hosts_now", p.hosts);
-}
-
-const char *
-smtp_relay_check_host(const char *value)
-{
-	struct arena *arena = arena_new(256);
-	struct hostspec h;
-	const char *error;
-	int result = hostspec_parse(&h, value, 1, arena, &error);
-
-	arena_free(arena);
-	return result == 0 ? NULL : "is not a name, an address, host:port, "
-	    "[host]:port or unix:/path";
-}
-
-static int
-take_hosts(struct smtp_relay *r, char *error, size_t size)
-{
-	const struct opt_list *list = r->conf.hosts;
-	const char *why;
-	size_t i;
-
-	r->hosts = arena_calloc(r->arena, list->n, sizeof(*r->hosts));
-	for (i = 0; i < list->n; i++)
-		if (hostspec_parse(&r->hosts[i], list->v[i],
-		    r->conf.default_port, r->arena, &why) == -1) {
-			snprintf(error, size, "host: %s is %s", list->v[i],
-			    why);
-			return -1;
-		}
-	return 0;
+	if (r->router.ops->stats != NULL)
+		r->router.ops->stats(r->router.state, put, arg);
 }
 
 struct smtp_relay *
@@ -133,8 +104,8 @@ smtp_relay_new(struct agent *agent, const struct smtp_relay_conf *conf,
 	r->loop = agent_loop(agent);
 	r->conf = *conf;
 	r->smtp = conf->smtp;
-	r->arena = arena_new(1024);
-	if (take_hosts(r, error, size) == -1 || (r->ehlo =
+	r->router = conf->router;
+	if (r->router.state == NULL || (r->ehlo =
 	    smtp_ehlo_name(conf->smtp->ehlo_as, error, size)) == NULL) {
 		smtp_relay_free(r);
 		return NULL;
@@ -168,12 +139,13 @@ smtp_relay_free(void *state)
 		smtp_session_free(s);
 	}
 	pool_free(r->pool);
-	resolver_free(r->resolver);
+	if (r->router.state != NULL)
+		r->router.ops->free(r->router.state);
 	tls_ctx_free(r->tls_ctx);
 	auth_free(r->auth);
 	memo_clear(&r->broken);
+	memo_clear(&r->dead);
 	source_set_free(r->sources);
-	arena_free(r->arena);
 	free(r->ehlo);
 	free(r);
 }

@@ -738,6 +738,7 @@ on_free(void *arg)
 	free(s->auth_offer);
 	free(s->tls_text);
 	sasl_free(s->sasl);
+	tls_dane_unref(s->dane);
 	free(s);
 }
 
@@ -776,6 +777,7 @@ smtp_session_open(struct loop *loop, const struct smtp_conf *conf,
 	s->key = xstrdup(to->key);
 	s->ehlo = xstrdup(to->ehlo);
 	s->policy = to->policy;
+	s->dane = tls_dane_ref(to->dane);
 	s->tls_ctx = to->tls_ctx;
 	s->auth = to->auth;
 	s->awaited = s->first;

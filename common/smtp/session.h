@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/tls.h"
+#include "net/tls_dane.h"
 #include "smtp/auth.h"
 #include "smtp/conf.h"
 #include "smtp/ehlo.h"
@@ -88,6 +89,7 @@ struct smtp_session {
 	char		*key;		/* of the pool */
 	char		*ehlo;
 	struct tls_policy policy;
+	struct tls_dane	*dane;		/* a reference, or NULL */
 	struct tls_ctx	*tls_ctx;	/* borrowed; NULL with level none */
 	struct auth	*auth;		/* borrowed; NULL: no AUTH */
 	struct conn	*conn;
@@ -137,6 +139,7 @@ struct smtp_target {
 	const char	*ehlo;		/* the name given */
 	bool		 is_lmtp;
 	struct tls_policy policy;
+	struct tls_dane	*dane;		/* NULL: no TLSA records to match */
 	struct tls_ctx	*tls_ctx;	/* both must outlive the session */
 	struct auth	*auth;
 };

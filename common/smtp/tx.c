@@ -118,8 +118,8 @@ tx_answer(struct smtp_session *s, struct smtp_tx *tx, uint32_t i,
 	for (; who != NO_TWIN;
 	    who = tx->job->twin == NULL ? NO_TWIN : tx->job->twin[who])
 		delivery_answer(d, who, &a);
-	if (d->open == 0)
-		tx->job = NULL;		/* it goes at the end of the turn */
+	if (--tx->job->open == 0)
+		tx->job = NULL;		/* it may go at the end of the turn */
 }
 
 static void
@@ -238,9 +238,9 @@ look_at_body(struct smtp_session *s, struct smtp_tx *tx)
 	struct smtp_job *job = tx->job;
 	struct reply r;
 
-	if (!job->has_facts && is_vouched(s, tx)) {
-		/* Not kept in the job: the next host may offer less. */
-		job->facts = (struct body_facts){
+	if (!job->look->is_done && is_vouched(s, tx)) {
+		/* Not for the next host, which may offer less. */
+		job->look->facts = (struct body_facts){
 			.is_clean = true,
 			.has_8bit = job->d->env.body_type == BODY_8BITMIME,
 			.wire_len = tx->source.len,
@@ -249,8 +249,8 @@ look_at_body(struct smtp_session *s, struct smtp_tx *tx)
 		return 0;
 	}
 	if (keep_body(tx) == 0 &&
-	    (job->has_facts || body_look(&tx->source, &job->facts) == 0)) {
-		job->has_facts = true;
+	    (job->look->is_done || body_look(&tx->source, &job->look->facts) == 0)) {
+		job->look->is_done = true;
 		body_reader_init(&tx->reader, &tx->source);
 		return 0;
 	}
@@ -299,7 +299,7 @@ convert(struct smtp_session *s, struct smtp_tx *tx)
 	if (tx->is_binary || s->conf->eightbit != EIGHTBIT_CONVERTED)
 		return true;
 	if (tx->job->d->env.body_type != BODY_BINARYMIME &&
-	    (!tx->job->facts.has_8bit ||
+	    (!tx->job->look->facts.has_8bit ||
 	    (s->offer.exts & EXT_8BITMIME) != 0))
 		return true;
 	result = eightbit_plan(&tx->source, &tx->plan);
@@ -346,7 +346,7 @@ lacks_for_message(struct smtp_session *s, struct smtp_tx *tx,
     enum cause *cause_r)
 {
 	const struct envelope *env = &tx->job->d->env;
-	const struct body_facts *f = &tx->job->facts;
+	const struct body_facts *f = &tx->job->look->facts;
 	bool has_utf8 = (s->offer.exts & EXT_SMTPUTF8) != 0;
 
 	if ((env->flags & ENV_REQUIRETLS) != 0 &&
@@ -402,7 +402,7 @@ tx_prepare(struct smtp_session *s, struct smtp_tx *tx)
 	    (s->offer.exts & EXT_BINARYMIME) != 0 &&
 	    (s->offer.exts & EXT_CHUNKING) != 0;
 	tx->wire_len = tx->is_binary ? tx->source.len :
-	    tx->job->facts.wire_len;
+	    tx->job->look->facts.wire_len;
 	if (lacks_for_message(s, tx, &cause)) {
 		fail_peer(s, tx, cause);
 		return -1;

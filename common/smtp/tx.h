@@ -15,17 +15,27 @@
 #include "net/loop.h"
 #include "smtp/session.h"
 
-/* What is known of a delivery, whichever host it goes to; in its arena. */
+/* What a look at a delivery's message has shown. */
+struct smtp_look {
+	struct body_facts facts;
+	bool		 is_done;
+};
+
+/*
+ * What is known of the recipients that go one way, whichever host takes them;
+ * in the delivery's arena.
+ */
 struct smtp_job {
 	struct delivery	*d;
+	struct smtp_look *look;		/* shared by all jobs of the delivery */
+	uint32_t	 open;		/* recipients without an answer, of equal
+					 * ones one; at 0 the job is over */
 	struct address	 sender;	/* local NULL: null reverse-path */
 	struct address	*rcpts;		/* those that parsed */
 	uint32_t	*twin;		/* the next recipient with an equal
 					 * address, which is not said again but
 					 * gets the same answer; NO_TWIN; NULL:
 					 * all differ */
-	struct body_facts facts;
-	bool		 has_facts;
 };
 
 #define NO_TWIN	UINT32_MAX
@@ -45,7 +55,7 @@ struct tx_rcpt {
 };
 
 struct smtp_tx {
-	struct smtp_job	*job;		/* NULL once the delivery is over */
+	struct smtp_job	*job;		/* NULL once the job is over */
 	uint8_t		 prepared, mail, data, body, end, dot;	/* enum said */
 	bool		 is_delivered;	/* the server took the message */
 	bool		 is_reused;	/* on a kept connection ... */

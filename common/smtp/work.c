@@ -12,20 +12,27 @@
 /* ---- answers ---- */
 
 void
-work_answer_rest(struct work *w, const struct reply *r)
+work_answer_rest(struct work *w, const struct answer *a)
 {
-	struct answer a = { .reply = *r, .host = "", .address = "" };
+	const uint32_t *twin = w->job.twin;
+	uint32_t i, n = w->ntodo, who;
 
-	delivery_answer_rest(w->job.d, &a);
+	/* The delivery outlives this turn, so all of it stays readable. */
+	w->ntodo = 0;
+	w->job.open -= n;
+	for (i = 0; i < n; i++)
+		for (who = w->todo[i]; who != NO_TWIN;
+		    who = twin == NULL ? NO_TWIN : twin[who])
+			delivery_answer(w->job.d, who, a);
 }
 
 void
 work_answer_cause(struct work *w, enum cause cause, const char *detail)
 {
-	struct reply r;
+	struct answer a = { .host = "", .address = "" };
 
-	reply_cause(&r, w->job.d->arena, STAGE_NONE, cause, detail);
-	work_answer_rest(w, &r);
+	reply_cause(&a.reply, w->job.d->arena, STAGE_NONE, cause, detail);
+	work_answer_rest(w, &a);
 }
 
 /*
@@ -65,6 +72,7 @@ work_give_up(struct work *w)
 	struct failure *best = &w->best;
 	struct answer a;
 
+	work_forget_target(w);
 	memset(&a, 0, sizeof(a));
 	if (w->nfailed == 0) {
 		work_answer_cause(w, CAUSE_INTERNAL, "no host to try");
@@ -78,76 +86,42 @@ work_give_up(struct work *w)
 		a.reply.text = arena_printf(w->job.d->arena,
 		    "%s (%u hosts or addresses tried)", best->reply.text,
 		    w->nfailed);
-	delivery_answer_rest(w->job.d, &a);
+	work_answer_rest(w, &a);
 }
 
 /* ---- an envelope comes in ---- */
 
-/* "host, [host]:port, unix:/path"; the array lies in the arena. */
-static int
-parse_hosts(const char *text, uint16_t default_port, struct arena *arena,
-    struct work *w, const char **error_r)
+static bool
+bad_override(struct mail *m, const char *what, const char *value,
+    const char *why)
 {
-	struct hostspec *hosts = arena_calloc(arena, RELAY_HOSTS_MAX,
-	    sizeof(*hosts));
-	const char *p = text, *one;
-	size_t len;
+	struct answer a = { .host = "", .address = "" };
 
-	w->hosts = hosts;
-	w->nhosts = 0;
-	for (; *p != '\0'; p += len + strspn(p + len, ", ")) {
-		len = strcspn(p, ", ");
-		one = arena_strndup(arena, p, len);
-		*error_r = "more hosts than are allowed";
-		if (w->nhosts == RELAY_HOSTS_MAX ||
-		    hostspec_parse(&hosts[w->nhosts++], one, default_port,
-		    arena, error_r) == -1)
-			return -1;
-	}
-	*error_r = "no host";
-	return w->nhosts == 0 ? -1 : 0;
+	reply_cause(&a.reply, m->d->arena, STAGE_NONE, CAUSE_BAD_OVERRIDE,
+	    what, value, why);
+	delivery_answer_rest(m->d, &a);
+	return false;
 }
 
-/* next hop, source, EHLO name that the envelope asks for; false: answered. */
+/* Source and EHLO name that the envelope asks for; false: answered. */
 bool
-work_take_overrides(struct work *w)
+mail_take_overrides(struct mail *m)
 {
-	struct delivery *d = w->job.d;
-	const struct envelope *env = &d->env;
-	const char *error;
-	struct reply r;
+	const struct envelope *env = &m->d->env;
 
-	if (env->nexthop != NULL && parse_hosts(env->nexthop,
-	    w->relay->conf.default_port, d->arena, w, &error) == -1) {
-		reply_cause(&r, d->arena, STAGE_NONE, CAUSE_BAD_NEXTHOP,
-		    env->nexthop, error);
-		work_answer_rest(w, &r);
-		return false;
-	}
 	if (env->source != NULL) {
-		w->has_source = addr_parse(&w->source, env->source, 0) == 0;
-		if (!w->has_source) {
-			reply_cause(&r, d->arena, STAGE_NONE,
-			    CAUSE_BAD_OVERRIDE, "source address", env->source,
+		m->has_source = addr_parse(&m->source, env->source, 0) == 0;
+		if (!m->has_source)
+			return bad_override(m, "source address", env->source,
 			    "not an IPv4 or IPv6 address");
-			work_answer_rest(w, &r);
-			return false;
-		}
 	}
-	if (env->envid != NULL && !xtext_is_valid(env->envid)) {
-		reply_cause(&r, d->arena, STAGE_NONE, CAUSE_BAD_OVERRIDE,
-		    "ENVID", env->envid, "not xtext");
-		work_answer_rest(w, &r);
-		return false;
-	}
-	w->ehlo = env->ehlo != NULL ? env->ehlo : w->relay->ehlo;
-	if (strlen(w->ehlo) > DOMAIN_MAX || strpbrk(w->ehlo, " \t<>") != NULL ||
-	    *w->ehlo == '\0') {
-		reply_cause(&r, d->arena, STAGE_NONE, CAUSE_BAD_OVERRIDE,
-		    "EHLO name", w->ehlo, "not a host name");
-		work_answer_rest(w, &r);
-		return false;
-	}
+	if (env->envid != NULL && !xtext_is_valid(env->envid))
+		return bad_override(m, "ENVID", env->envid, "not xtext");
+	m->ehlo = env->ehlo != NULL ? env->ehlo : m->relay->ehlo;
+	if (strlen(m->ehlo) > DOMAIN_MAX || strpbrk(m->ehlo, " \t<>") != NULL ||
+	    *m->ehlo == '\0')
+		return bad_override(m, "EHLO name", m->ehlo,
+		    "not a host name");
 	return true;
 }
 
@@ -174,63 +148,153 @@ is_equal(const struct rcpt *a, const struct rcpt *b)
  * twins and get its answer.  A table of twice their number, open addressing.
  */
 static void
-join_twins(struct work *w)
+join_twins(struct mail *m)
 {
-	const struct rcpt *rcpts = w->job.d->env.rcpts;
-	uint32_t i, n = 0, who, at, size = 2 * w->ntodo, *table, *twin;
-	struct arena *arena = w->job.d->arena;
+	const struct rcpt *rcpts = m->d->env.rcpts;
+	uint32_t i, n = 0, who, at, size = 2 * m->ntodo, *table, *twin;
+	struct arena *arena = m->d->arena;
 
 	table = arena_alloc(arena, size * sizeof(*table));
-	twin = arena_alloc(arena, w->job.d->env.nrcpt * sizeof(*twin));
+	twin = arena_alloc(arena, m->d->env.nrcpt * sizeof(*twin));
 	memset(table, 0xff, size * sizeof(*table));
-	memset(twin, 0xff, w->job.d->env.nrcpt * sizeof(*twin));
-	for (i = 0; i < w->ntodo; i++) {
-		who = w->todo[i];
+	memset(twin, 0xff, m->d->env.nrcpt * sizeof(*twin));
+	for (i = 0; i < m->ntodo; i++) {
+		who = m->todo[i];
 		at = text_hash(rcpts[who].addr) % size;
 		while (table[at] != NO_TWIN &&
 		    !is_equal(&rcpts[table[at]], &rcpts[who]))
 			at = (at + 1) % size;
 		if (table[at] == NO_TWIN)
-			w->todo[n++] = table[at] = who;
+			m->todo[n++] = table[at] = who;
 		else {
 			twin[who] = twin[table[at]];
 			twin[table[at]] = who;
-			w->job.twin = twin;
+			m->twin = twin;
 		}
 	}
-	w->ntodo = n;
+	m->ntodo = n;
+}
+
+/* What a route is asked for: the recipient's domain; NULL with why not. */
+static const char *
+domain_of(struct mail *m, const struct address *rcpt, const char **error_r)
+{
+	const char *ascii;
+
+	if (rcpt->domain == NULL) {
+		*error_r = "it has no domain";
+		return NULL;
+	}
+	if (rcpt->is_literal)
+		return rcpt->domain;
+	ascii = address_domain_ascii(rcpt->domain, m->d->arena);
+	*error_r = "its domain cannot exist";
+	return ascii;
+}
+
+static bool
+take_addressee(struct mail *m, uint32_t i, const char **error_r)
+{
+	const struct rcpt *rcpt = &m->d->env.rcpts[i];
+
+	*error_r = "its ORCPT is no xtext";
+	if ((rcpt->orcpt != NULL && !xtext_is_valid(rcpt->orcpt)) ||
+	    address_parse(rcpt->addr, m->d->arena, &m->rcpts[i],
+	    error_r) == -1)
+		return false;
+	return m->domains == NULL || (m->domains[i] = domain_of(m,
+	    &m->rcpts[i], error_r)) != NULL;
 }
 
 /* The sender, and the recipients that can be said at all. */
 bool
-work_take_addressees(struct work *w)
+mail_take_addressees(struct mail *m)
 {
-	struct delivery *d = w->job.d;
+	struct delivery *d = m->d;
 	struct answer a = { .host = "", .address = "" };
 	uint32_t i, n = d->env.nrcpt;
 	const char *error;
 
 	if (*d->env.sender != '\0' && address_parse(d->env.sender, d->arena,
-	    &w->job.sender, &error) == -1) {
-		work_answer_cause(w, CAUSE_BAD_SENDER, error);
+	    &m->sender, &error) == -1) {
+		reply_cause(&a.reply, d->arena, STAGE_NONE, CAUSE_BAD_SENDER,
+		    error);
+		delivery_answer_rest(d, &a);
 		return false;
 	}
-	w->todo = arena_alloc(d->arena, n * sizeof(*w->todo));
-	w->job.rcpts = arena_calloc(d->arena, n, sizeof(*w->job.rcpts));
+	m->todo = arena_alloc(d->arena, n * sizeof(*m->todo));
+	m->rcpts = arena_calloc(d->arena, n, sizeof(*m->rcpts));
+	if (m->relay->router.ops->by_domain)
+		m->domains = arena_calloc(d->arena, n, sizeof(*m->domains));
 	for (i = 0; i < n; i++) {
-		error = "its ORCPT is no xtext";
-		if ((d->env.rcpts[i].orcpt == NULL ||
-		    xtext_is_valid(d->env.rcpts[i].orcpt)) &&
-		    address_parse(d->env.rcpts[i].addr, d->arena,
-		    &w->job.rcpts[i], &error) == 0) {
-			w->todo[w->ntodo++] = i;
+		if (take_addressee(m, i, &error)) {
+			m->todo[m->ntodo++] = i;
 			continue;
 		}
 		reply_cause(&a.reply, d->arena, STAGE_NONE, CAUSE_BAD_ADDRESS,
 		    error);
 		delivery_answer(d, i, &a);
 	}
-	if (w->ntodo > 1)
-		join_twins(w);
-	return w->ntodo > 0;
+	if (m->ntodo > 1)
+		join_twins(m);
+	return m->ntodo > 0;
+}
+
+/* ---- the ways ---- */
+
+static int
+by_domain(const void *a, const void *b, void *arg)
+{
+	const struct mail *m = arg;
+	int order = strcmp(m->domains[*(const uint32_t *)a],
+	    m->domains[*(const uint32_t *)b]);
+
+	return order != 0 ? order : tx_by_index(a, b);
+}
+
+static bool
+is_same_way(const struct mail *m, uint32_t i, uint32_t j)
+{
+	return m->domains == NULL || strcmp(m->domains[m->todo[i]],
+	    m->domains[m->todo[j]]) == 0;
+}
+
+static void
+work_init(struct work *w, struct mail *m, uint32_t first, uint32_t n)
+{
+	w->mail = m;
+	w->relay = m->relay;
+	w->job = (struct smtp_job){
+		.d = m->d,
+		.look = &m->look,
+		.open = n,
+		.sender = m->sender,
+		.rcpts = m->rcpts,
+		.twin = m->twin,
+	};
+	w->domain = m->domains == NULL ? "" : m->domains[m->todo[first]];
+	w->todo = m->todo + first;
+	w->ntodo = n;
+	w->until_ms = m->d->start_ms + m->relay->smtp->attempt_timeout_ms;
+}
+
+/* With an order from the envelope all go the same way. */
+void
+mail_divide(struct mail *m)
+{
+	uint32_t i, first = 0;
+
+	if (m->d->env.nexthop != NULL)
+		m->domains = NULL;
+	if (m->domains != NULL && m->ntodo > 1)
+		qsort_r(m->todo, m->ntodo, sizeof(*m->todo), by_domain, m);
+	for (i = 1, m->nworks = 1; i < m->ntodo; i++)
+		m->nworks += !is_same_way(m, i - 1, i);
+	m->works = arena_calloc(m->d->arena, m->nworks, sizeof(*m->works));
+	m->nworks = 0;
+	for (i = 1; i <= m->ntodo; i++)
+		if (i == m->ntodo || !is_same_way(m, i - 1, i)) {
+			work_init(&m->works[m->nworks++], m, first, i - first);
+			first = i;
+		}
 }

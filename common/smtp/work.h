@@ -2,8 +2,10 @@
  * work.h - a delivery under way and the relay it belongs to; private to
  * relay.c, work.c, attempt.c, place.c and hosts.c.
  *
- *	work.c		what the envelope asks for, answers to the whole
- *	hosts.c		which host and address is next
+ *	relay.c		a delivery comes, is cancelled, is over
+ *	work.c		what the envelope asks for, which recipients go
+ *			together, answers to all of them
+ *	hosts.c		the route, and which host and address is next
  *	place.c		under which policy, and a place in the pool
  *	attempt.c	a transaction, and what its end means
  */
@@ -11,8 +13,9 @@
 #define SMTP_WORK_H
 
 #include "net/pool.h"
-#include "net/resolve.h"
 #include "net/tls.h"
+#include "net/tls_dane.h"
+#include "route/route.h"
 #include "smtp/memo.h"
 #include "smtp/relay.h"
 #include "smtp/session.h"
@@ -21,7 +24,7 @@
 
 #define BROKEN_MS	(600 * 1000)
 
-enum work_state { WORK_IDLE, WORK_RESOLVING, WORK_WAITING, WORK_TALKING };
+enum work_state { WORK_IDLE, WORK_ROUTING, WORK_WAITING, WORK_TALKING };
 
 /* A failure to fall back on; texts in the delivery's arena. */
 struct failure {
@@ -30,26 +33,49 @@ struct failure {
 	uint16_t	 port;
 };
 
-/* One delivery; in its arena. */
+/* A delivery: its recipients by the ways they go. In its arena. */
+struct mail {
+	struct delivery	*d;
+	struct smtp_relay *relay;
+	struct address	 sender;	/* local NULL: null reverse-path */
+	struct address	*rcpts;		/* those that parsed */
+	const char	**domains;	/* of them, where routes differ */
+	uint32_t	*twin;		/* as in struct smtp_job */
+	uint32_t	*todo;		/* all that can be said, by domain */
+	uint32_t	 ntodo;
+	bool		 has_source;	/* the envelope's */
+	struct addr	 source;
+	const char	*ehlo;
+	struct smtp_look look;
+	struct work	*works;
+	uint32_t	 nworks;
+};
+
+/* The recipients of a delivery that have one route; in its arena. */
 struct work {
 	struct smtp_job	 job;
 	struct smtp_relay *relay;
+	struct mail	*mail;
 	enum work_state	 state;
-	const struct hostspec *hosts;
-	uint32_t	 nhosts, host;	/* host: the present one */
-	struct addr	*addrs;		/* of it */
+	const char	*domain;	/* "": any */
+	struct route	*route;
+	uint32_t	 host;		/* the present one */
+	uint64_t	 put_back;	/* hosts left for the end, as bits */
+	bool		 is_second;	/* the end has come */
+	struct route_target *target;	/* of it */
+	struct addr	*addrs;		/* of it, those that may be used */
 	uint32_t	 naddrs, addr;
+	uint32_t	 ntried, nsessions;	/* addresses, and sessions there */
+	int64_t		 until_ms;	/* no new attempt from then; 0: none */
 	uint32_t	*todo;		/* recipients in no transaction */
 	uint32_t	 ntodo;
-	bool		 has_source;	/* the envelope's */
 	bool		 has_bind;	/* source is to be bound */
 	struct addr	 source;
-	const char	*ehlo;
 	bool		 want_fresh;	/* a kept connection has failed us */
 	bool		 has_retried;
 	uint32_t	 nfailed;	/* addresses tried in vain */
 	struct failure	 best;		/* nfailed > 0 */
-	struct resolve_query *query;
+	struct route_query *query;
 	struct pool_wait wait;
 	struct tls_policy policy;	/* for the present address */
 	bool		 no_tls;	/* its TLS is broken, and not needed */
@@ -63,27 +89,28 @@ struct smtp_relay {
 	struct loop	*loop;
 	struct smtp_relay_conf conf;
 	const struct smtp_conf *smtp;
-	struct arena	*arena;		/* of hosts */
-	struct hostspec	*hosts;
+	struct router	 router;
 	char		*ehlo;
 	struct source_set *sources;
-	struct resolver	*resolver;	/* once a name was met */
 	struct pool	*pool;
 	struct tls_ctx	*tls_ctx;
 	struct auth	*auth;		/* NULL: none */
 	struct memo	 broken;	/* hosts that fail the handshake */
+	struct memo	 dead;		/* hosts that take no connection */
 	LIST_HEAD(, smtp_session) sessions;
 	uint64_t	 connections, reused;
 };
 
 /* ---- work.c ---- */
 
-/* Next hop, source, EHLO name that the envelope asks for; and who is to get
- * it.  false: all recipients are answered. */
-bool	work_take_overrides(struct work *);
-bool	work_take_addressees(struct work *);
-/* The answer for all who have none. */
-void	work_answer_rest(struct work *, const struct reply *);
+/* Source and EHLO name that the envelope asks for; who is to get it; a work
+ * for each way.  false: all recipients are answered. */
+bool	mail_take_overrides(struct mail *);
+bool	mail_take_addressees(struct mail *);
+void	mail_divide(struct mail *);
+/* The answer for all of a work's who have none; none of them is in a
+ * transaction. */
+void	work_answer_rest(struct work *, const struct answer *);
 void	work_answer_cause(struct work *, enum cause, const char *detail);
 /* A host failed, the next one is tried; in the end the best failure holds. */
 void	work_remember(struct work *, const struct reply *, const char *host,
@@ -92,19 +119,23 @@ void	work_give_up(struct work *);
 
 /* ---- hosts.c ---- */
 
-void	work_try_host(struct work *);
+void	work_find_route(struct work *);
 void	work_next_address(struct work *);
+void	work_forget_target(struct work *);
+/* No time is left for this work, or no attempt: it is answered. */
+bool	work_is_exhausted(struct work *);
 
 /* ---- place.c ---- */
 
 void	work_try_address(struct work *);
-void	relay_note_broken(struct smtp_relay *, const struct addr *);
 extern const struct pool_ops relay_pool_ops;
 
 /* ---- attempt.c ---- */
 
 /* A transaction for what is to do, over this session. */
 void	work_talk(struct work *, struct smtp_session *);
+/* Stop, unless the end of data may have left. */
+void	work_cancel(struct work *);
 extern const struct smtp_session_ops relay_session_ops;
 
 #endif

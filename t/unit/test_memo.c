@@ -66,11 +66,11 @@ test_full(void)
 	for (i = 0; i < MEMO_MAX; i++)
 		known += knows(&m, i, 500);
 	is_int(known, MEMO_MAX, "all are known");
-	note(&m, 1000, 500, 10000);
-	ok(knows(&m, 1000, 500) && !knows(&m, 7, 500),
+	note(&m, 5000, 500, 10000);
+	ok(knows(&m, 5000, 500) && !knows(&m, 7, 500),
 	    "one more takes the room of the one that ends first");
-	note(&m, 1001, 501, 10000);
-	ok(knows(&m, 1001, 501) && !knows(&m, 0, 501) && knows(&m, 1, 501),
+	note(&m, 5001, 501, 10000);
+	ok(knows(&m, 5001, 501) && !knows(&m, 0, 501) && knows(&m, 1, 501),
 	    "then of the oldest");
 	is_int(m.n, MEMO_MAX, "no room was added");
 	note(&m, 1, 20000, 10000);
