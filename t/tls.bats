@@ -105,6 +105,16 @@ enabled()
 	postfix_logged "$1" 'disconnect .* ehlo=2 starttls=1 mail=1'
 }
 
+@test "TLSA records are for smtp-mx: other agents refuse tls_mode = dane at start" {
+	local mode
+
+	for mode in dane dane-only; do
+		run -78 "$NH_BUILD/libexec/nexthop/smtp-static" -o host=127.0.0.1:9 -o tls_mode=$mode \
+			--from=s@x.test r@x.test </dev/null
+		[[ $output == *'need smtp-mx'* ]]
+	done
+}
+
 @test "R-TL-01: tls.ca_certs enables and verifies, with Postfix" {
 	postfix_tls_start may
 	VIA=agent enabled 1

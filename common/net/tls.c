@@ -8,7 +8,7 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
@@ -33,6 +33,7 @@ struct tls {
 	char		*key;		/* of the cache */
 	char		*host;		/* NULL: none */
 	char		**names;	/* NULL: the options' */
+	struct tls_dane	*dane;		/* NULL: none */
 	struct tls_cert	*cert;
 	struct tls_facts facts;
 
@@ -147,7 +148,7 @@ on_verify(X509_STORE_CTX *sc, void *arg)
 	struct tls *t = SSL_get_app_data(X509_STORE_CTX_get_ex_data(sc,
 	    SSL_get_ex_data_X509_STORE_CTX_idx()));
 	struct tls_wanted wanted = { .conf = t->ctx->conf, .host = t->host,
-	    .names = (const char *const *)t->names };
+	    .names = (const char *const *)t->names, .dane = t->dane };
 
 	(void)arg;
 	wanted.is_looked_at = t->level == TLS_VERIFY ||
@@ -183,9 +184,10 @@ make_key(const struct tls_peer *peer)
 	bool is_cut;
 
 	buf_init(&b, KEY_BYTES_MAX);
-	is_cut = buf_printf(&b, "%s %u %d %s", addr_format(peer->addr, text,
+	is_cut = buf_printf(&b, "%s %u %d %s %s", addr_format(peer->addr, text,
 	    sizeof(text)), addr_port(peer->addr), (int)peer->level,
-	    peer->host != NULL ? peer->host : "") == -1;
+	    peer->host != NULL ? peer->host : "",
+	    peer->dane != NULL ? tls_dane_digest(peer->dane) : "") == -1;
 	for (i = 0; peer->names != NULL && peer->names[i] != NULL; i++)
 		if (buf_printf(&b, " %s", peer->names[i]) == -1)
 			is_cut = true;
@@ -240,6 +242,8 @@ free_names(struct tls *t)
 	t->names = NULL;
 	free(t->host);
 	t->host = NULL;
+	tls_dane_unref(t->dane);
+	t->dane = NULL;
 }
 
 /* Never for an address (RFC 6066 §3), nor with the dot at the end. */
@@ -260,11 +264,37 @@ set_server_name(SSL *ssl, const char *host)
 	return SSL_set_tlsext_host_name(ssl, name) == 1 ? 0 : -1;
 }
 
+/* The TLSA base domain is the name told to the server (RFC 7672 §8.1). */
+static int
+set_dane(SSL *ssl, const struct tls_dane *dane)
+{
+	const struct tls_tlsa *r;
+	size_t i, n = 0;
+
+	if (SSL_dane_enable(ssl, dane->names[0]) <= 0)
+		return -1;
+	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (i = 1; dane->names[i] != NULL; i++)
+		if (SSL_add1_host(ssl, dane->names[i]) != 1)
+			return -1;
+	for (i = 0; i < dane->n; i++) {
+		r = &dane->records[i];
+		if (SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching,
+		    r->data, r->len) == 1)
+			n++;
+	}
+	/* Without any, OpenSSL would look for trusted certificates instead. */
+	return n > 0 ? 0 : -1;
+}
+
 static int
 make_ssl(struct tls *t, const struct tls_conf *conf, int fd)
 {
 	if ((t->ssl = SSL_new(t->ctx->ssl_ctx)) == NULL ||
-	    SSL_set_fd(t->ssl, fd) != 1 ||
+	    SSL_set_fd(t->ssl, fd) != 1)
+		return -1;
+	if (t->dane != NULL ? set_dane(t->ssl, t->dane) == -1 :
 	    set_server_name(t->ssl, t->host) == -1)
 		return -1;
 	if (t->level >= TLS_REQUIRE && conf->ssl_version == TLS_VERSION_UNSET &&
@@ -491,11 +521,14 @@ conn_start_tls(struct conn *c, struct tls_ctx *ctx,
 
 	tls_ctx_ref(ctx);
 	t->ctx = ctx;
-	t->level = peer->level;
+	t->level = peer->dane != NULL ? TLS_VERIFY : peer->level;
+	t->dane = tls_dane_ref(peer->dane);
 	t->host = peer->host == NULL ? NULL : xstrdup(peer->host);
 	t->names = copy_names(peer->names);
 	t->key = ctx->conf->session_cache > 0 ? make_key(peer) : NULL;
-	if (tls_ctx_load(ctx, why, sizeof(why)) == -1)
+	if (t->dane != NULL && (t->dane->n == 0 || t->dane->names[0] == NULL))
+		fail(t, TLS_FAULT_CERT, "no TLSA record can be used", EPROTO);
+	else if (tls_ctx_load(ctx, why, sizeof(why)) == -1)
 		fail(t, TLS_FAULT_HANDSHAKE, why, EPROTO);
 	else if (make_ssl(t, ctx->conf, conn_fd(c)) == -1) {
 		tls_reason(why, sizeof(why));
@@ -537,6 +570,17 @@ conn_tls_fault(const struct conn *c, const char **text_r)
 	if (text_r != NULL)
 		*text_r = t != NULL && t->why != NULL ? t->why : "";
 	return t != NULL ? t->fault : TLS_FAULT_NONE;
+}
+
+enum tls_cert_fault
+conn_tls_cert_fault(const struct conn *c)
+{
+	const struct tls *t = tls_of(c);
+
+	if (t == NULL || t->fault != TLS_FAULT_CERT)
+		return TLS_CERT_GOOD;
+	return t->cert == NULL || t->cert->fault == TLS_CERT_GOOD ?
+	    TLS_CERT_BAD : t->cert->fault;
 }
 
 /* RFC 5929 §4.1: the hash of the signature, but at least SHA-256. */

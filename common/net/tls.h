@@ -11,7 +11,7 @@
  * OpenSSL holds are in this process only; SIGPIPE must be ignored in it.
  *
  * Implements RFC 8446 and 5246 as a client; RFC 6125 §6 (names), RFC 5929 and
- * 9266 (channel binding), RFC 7435 (level may).
+ * 9266 (channel binding), RFC 7435 (level may), RFC 7671 and 7672 §3 (DANE).
  */
 #ifndef NET_TLS_H
 #define NET_TLS_H
@@ -23,6 +23,7 @@
 #include "net/addr.h"
 #include "net/conn.h"
 #include "net/tls_conf.h"
+#include "net/tls_dane.h"
 
 struct tls_ctx;
 
@@ -47,6 +48,13 @@ struct tls_peer {
 	enum tls_level	 level;		/* not TLS_NONE */
 	const char *const *names;	/* NULL, or ended by NULL; as tls.match,
 					 * and before it */
+	/*
+	 * Not NULL: one of these records must match, whatever the level says,
+	 * and nothing else counts: not the trusted certificates, `names`,
+	 * tls.match or tls.fingerprints.  A set without records lets nobody
+	 * in.  A reference is taken.
+	 */
+	struct tls_dane	*dane;
 };
 
 /*
@@ -58,11 +66,22 @@ struct tls_peer {
 void	conn_start_tls(struct conn *, struct tls_ctx *,
 	    const struct tls_peer *);
 
+enum tls_cert_fault {		/* why a certificate is not verified */
+	TLS_CERT_GOOD,		/* it is, or nobody has looked */
+	TLS_CERT_NAME,		/* of somebody else */
+	TLS_CERT_EXPIRED,	/* or not valid yet; also of those above it */
+	TLS_CERT_UNTRUSTED,	/* no way up to what is trusted */
+	TLS_CERT_DANE,		/* no TLSA record matches */
+	TLS_CERT_BAD		/* anything else */
+};
+
 /* A server's certificate; shared by the connections that resume a session. */
 struct tls_cert {
 	unsigned	 refs;
 	bool		 is_verified;
-	char		*verified_as;	/* "mail.example.net", "fingerprint";
+	enum tls_cert_fault fault;
+	char		*verified_as;	/* "mail.example.net", "fingerprint",
+					 * "dane" (by DANE-EE), "dane-ta:NAME";
 					 * "": not verified */
 	char		*why_not;	/* "": verified */
 	char		*subject, *issuer;	/* common names, escaped */
@@ -84,8 +103,9 @@ const struct tls_facts *conn_tls(const struct conn *);
 bool	tls_is_verified(const struct tls_facts *);
 /*
  * "TLSv1.3 TLS_AES_256_GCM_SHA384 verified=mail.example.net", or
- * "verified=fingerprint", "verified=no"; " resumed" behind it.  Why it is not
- * verified is in cert->why_not.
+ * "verified=fingerprint", "verified=dane", "verified=dane-ta:NAME",
+ * "verified=no"; " resumed" behind it.  Why it is not verified is in
+ * cert->why_not.
  */
 const char *tls_facts_text(const struct tls_facts *, char *, size_t);
 
@@ -100,6 +120,9 @@ enum tls_fault {
 
 /* For closed(): what TLS has to say about the end, and its text. */
 enum tls_fault	conn_tls_fault(const struct conn *, const char **text_r);
+/* What was wrong with the certificate, for TLS_FAULT_CERT: TLS_CERT_BAD if
+ * there was none. */
+enum tls_cert_fault conn_tls_cert_fault(const struct conn *);
 
 #define TLS_BINDING_MAX	64
 

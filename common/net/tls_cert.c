@@ -97,11 +97,19 @@ cert_new(X509 *x)
 }
 
 static void
-set_verdict(struct tls_cert *cert, const char *verified_as,
+set_verified(struct tls_cert *cert, const char *as)
+{
+	cert->is_verified = true;
+	cert->verified_as = xstrdup(as);
+	cert->why_not = xstrdup("");
+}
+
+static void
+set_refused(struct tls_cert *cert, enum tls_cert_fault fault,
     const char *why_not)
 {
-	cert->is_verified = *verified_as != '\0';
-	cert->verified_as = xstrdup(verified_as);
+	cert->fault = fault;
+	cert->verified_as = xstrdup("");
 	cert->why_not = xstrdup(why_not);
 }
 
@@ -223,8 +231,54 @@ check_fingerprint(struct tls_cert *cert, X509_STORE_CTX *sc,
 
 	X509_STORE_CTX_set_error(sc, is_known ? X509_V_OK :
 	    X509_V_ERR_CERT_UNTRUSTED);
-	set_verdict(cert, is_known ? "fingerprint" : "",
-	    is_known ? "" : "its fingerprint is none of tls.fingerprints");
+	if (is_known)
+		set_verified(cert, "fingerprint");
+	else
+		set_refused(cert, TLS_CERT_UNTRUSTED,
+		    "its fingerprint is none of tls.fingerprints");
+}
+
+static enum tls_cert_fault
+fault_of(int error)
+{
+	switch (error) {
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		return TLS_CERT_NAME;
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return TLS_CERT_EXPIRED;
+	case X509_V_ERR_DANE_NO_MATCH:
+		return TLS_CERT_DANE;
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_CERT_UNTRUSTED:
+	case X509_V_ERR_CERT_REJECTED:
+	case X509_V_ERR_CERT_REVOKED:
+	case X509_V_ERR_INVALID_CA:
+		return TLS_CERT_UNTRUSTED;
+	default:
+		return TLS_CERT_BAD;
+	}
+}
+
+/* The chain, and under DANE the names too; 0, or OpenSSL's error. */
+static int
+verify(X509_STORE_CTX *sc)
+{
+	int error;
+
+	if (X509_verify_cert(sc) == 1)
+		return X509_V_OK;
+	error = X509_STORE_CTX_get_error(sc);
+	if (error == X509_V_OK) {
+		error = X509_V_ERR_UNSPECIFIED;
+		X509_STORE_CTX_set_error(sc, error);
+	}
+	return error;
 }
 
 static void
@@ -233,21 +287,61 @@ check_chain(struct tls_cert *cert, X509 *x, X509_STORE_CTX *sc,
 {
 	const char *name;
 	char why[WHY_MAX];
-	int error;
+	int error = verify(sc);
 
-	if (X509_verify_cert(sc) != 1) {
-		error = X509_STORE_CTX_get_error(sc);
-		if (error == X509_V_OK) {
-			error = X509_V_ERR_UNSPECIFIED;
-			X509_STORE_CTX_set_error(sc, error);
-		}
-		set_verdict(cert, "", X509_verify_cert_error_string(error));
+	if (error != X509_V_OK) {
+		set_refused(cert, fault_of(error),
+		    X509_verify_cert_error_string(error));
 	} else if ((name = find_name(x, w)) == NULL) {
 		X509_STORE_CTX_set_error(sc, X509_V_ERR_HOSTNAME_MISMATCH);
 		say_names(x, w, cert, why, sizeof(why));
-		set_verdict(cert, "", why);
+		set_refused(cert, TLS_CERT_NAME, why);
 	} else
-		set_verdict(cert, name, "");
+		set_verified(cert, name);
+}
+
+static const char *
+dane_name(X509 *x, const struct tls_dane *dane)
+{
+	size_t i;
+
+	for (i = 0; dane->names[i] != NULL; i++)
+		if (is_named(x, dane->names[i]))
+			return dane->names[i];
+	return "?";
+}
+
+/*
+ * OpenSSL does all of it: digest agility (RFC 7671 §9), for DANE-EE neither
+ * names nor times (RFC 7672 §3.1.1), for DANE-TA the chain and the names.
+ */
+static void
+check_dane(struct tls_cert *cert, X509 *x, X509_STORE_CTX *sc,
+    const struct tls_wanted *w)
+{
+	struct tls_wanted by_dane = { .conf = w->conf,
+	    .names = (const char *const *)w->dane->names };
+	char text[WHY_MAX];
+	int error = verify(sc);
+
+	if (error == X509_V_ERR_HOSTNAME_MISMATCH) {
+		say_names(x, &by_dane, cert, text, sizeof(text));
+		set_refused(cert, TLS_CERT_NAME, text);
+	} else if (error == X509_V_ERR_DANE_NO_MATCH) {
+		snprintf(text, sizeof(text), "none of the %zu TLSA records of "
+		    "%.255s matches", w->dane->n, w->dane->names[0]);
+		set_refused(cert, TLS_CERT_DANE, text);
+	} else if (error != X509_V_OK) {
+		set_refused(cert, fault_of(error),
+		    X509_verify_cert_error_string(error));
+	} else if (X509_VERIFY_PARAM_get0_peername(
+	    X509_STORE_CTX_get0_param(sc)) == NULL) {
+		set_verified(cert, "dane");	/* names were not looked at */
+	} else {
+		snprintf(text, sizeof(text), "dane-ta:%.255s",
+		    dane_name(x, w->dane));
+		set_verified(cert, text);
+	}
 }
 
 struct tls_cert *
@@ -259,12 +353,14 @@ tls_cert_check(X509_STORE_CTX *sc, const struct tls_wanted *w)
 	if (x == NULL)
 		return NULL;
 	cert = cert_new(x);
-	if (w->conf->fingerprints.n > 0)
+	if (w->dane != NULL)
+		check_dane(cert, x, sc, w);
+	else if (w->conf->fingerprints.n > 0)
 		check_fingerprint(cert, sc, w);
 	else if (w->is_looked_at)
 		check_chain(cert, x, sc, w);
 	else
-		set_verdict(cert, "", "not asked for");
+		set_refused(cert, TLS_CERT_GOOD, "not asked for");
 	/* A refused name or signature is no error of ours. */
 	ERR_clear_error();
 	return cert;

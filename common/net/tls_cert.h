@@ -11,6 +11,8 @@ struct tls_wanted {
 	const struct tls_conf *conf;
 	const char	*host;
 	const char *const *names;	/* NULL: tls.match, else the host */
+	const struct tls_dane *dane;	/* not NULL: this alone; the store
+					 * context knows the records */
 	bool		 is_looked_at;	/* else it is just recorded */
 };
 

@@ -39,6 +39,12 @@ static const struct opt_word mode_words[] = {
 	    "STARTTLS; the certificate is verified with tls.cert_reqs = "
 	    "CERT_REQUIRED, or where that is not given but something to "
 	    "verify it by is" },
+	{ "dane", TLS_MODE_DANE, "what the TLSA records of the host say (RFC "
+	    "7672): a certificate that matches one of them, or no delivery; "
+	    "TLS, whoever the server is, if none of them can be used; may if "
+	    "there are none, or the DNS is not signed. Only of smtp-mx" },
+	{ "dane-only", TLS_MODE_DANE_ONLY, "TLS with a certificate that "
+	    "matches a TLSA record, or no delivery. Only of smtp-mx" },
 	{ "encrypt", TLS_MODE_REQUIRE, NULL },
 	{ "secure", TLS_MODE_VERIFY, NULL },
 	{ "opportunistic", TLS_MODE_MAY, NULL },
@@ -234,12 +240,45 @@ tls_conf_is_given(const struct tls_conf *conf)
 	    conf->session_cache != TLS_SESSION_CACHE;
 }
 
-int
-tls_conf_check(const struct tls_conf *conf, opt_report *report, void *arg)
+static bool
+is_dane(const struct tls_conf *conf)
 {
+	return conf->mode == TLS_MODE_DANE || conf->mode == TLS_MODE_DANE_ONLY;
+}
+
+/* What would be left without effect. */
+static int
+check_dane(const struct tls_conf *conf, enum tls_agent agent,
+    opt_report *report, void *arg)
+{
+	if (!is_dane(conf))
+		return 0;
+	if (agent != TLS_FOR_MX) {
+		report(arg, "tls_mode", "dane and dane-only need smtp-mx (type "
+		    "= mx): no other agent looks for TLSA records; verify "
+		    "needs a certificate of a trusted authority");
+		return 1;
+	}
+	if (conf->fingerprints.n > 0) {
+		report(arg, "tls.fingerprints", "tls_mode = dane takes the "
+		    "certificates from the DNS");
+		return 1;
+	}
+	if (conf->cert_reqs == TLS_REQS_REQUIRED) {
+		report(arg, "tls.cert_reqs", "CERT_REQUIRED asks for a "
+		    "verified certificate, tls_mode = dane for TLSA records");
+		return 1;
+	}
+	return 0;
+}
+
+int
+tls_conf_check(const struct tls_conf *conf, enum tls_agent agent,
+    opt_report *report, void *arg)
+{
+	int n = check_dane(conf, agent, report, arg);
 	struct tls_ctx *ctx;
 	char error[512];
-	int n = 0;
 
 	if (conf->mode == TLS_MODE_FINGERPRINT && conf->fingerprints.n == 0) {
 		report(arg, "tls_mode", "fingerprint needs tls.fingerprints");
@@ -300,7 +339,7 @@ struct tls_policy
 tls_policy_of(const struct tls_conf *conf, enum tls_agent agent,
     const struct addr *addr)
 {
-	struct tls_policy p = { TLS_NONE, false };
+	struct tls_policy p = { .level = TLS_NONE };
 
 	if (addr_family(addr) == AF_UNIX)
 		return p;
@@ -316,6 +355,14 @@ tls_policy_of(const struct tls_conf *conf, enum tls_agent agent,
 	case TLS_MODE_VERIFY:
 	case TLS_MODE_FINGERPRINT:
 		p.level = TLS_VERIFY;
+		break;
+	case TLS_MODE_DANE:
+		p.level = TLS_MAY;
+		p.dane = TLS_DANE_MAY;
+		break;
+	case TLS_MODE_DANE_ONLY:
+		p.level = TLS_VERIFY;
+		p.dane = TLS_DANE_MUST;
 		break;
 	case TLS_MODE_WRAPPER:
 		p.level = level_wrapper(conf);
@@ -338,5 +385,7 @@ tls_policy_text(const struct tls_policy *p)
 		{ "verify", "verify wrapper" }
 	};
 
+	if (p->dane != TLS_DANE_OFF)
+		return p->dane == TLS_DANE_MUST ? "dane-only" : "dane";
 	return text[p->level][p->is_wrapper];
 }

@@ -18,7 +18,8 @@
 
 enum tls_ask { TLS_ASK_AUTO, TLS_ASK_NO, TLS_ASK_YES };
 enum tls_mode { TLS_MODE_AUTO, TLS_MODE_NONE, TLS_MODE_MAY, TLS_MODE_REQUIRE,
-    TLS_MODE_VERIFY, TLS_MODE_FINGERPRINT, TLS_MODE_WRAPPER };
+    TLS_MODE_VERIFY, TLS_MODE_FINGERPRINT, TLS_MODE_WRAPPER, TLS_MODE_DANE,
+    TLS_MODE_DANE_ONLY };
 enum tls_reqs { TLS_REQS_UNSET, TLS_REQS_NONE, TLS_REQS_OPTIONAL,
     TLS_REQS_REQUIRED };
 enum tls_version { TLS_VERSION_UNSET, TLS_VERSION_ANY, TLS_VERSION_1_2_ONLY,
@@ -45,11 +46,18 @@ struct tls_conf {
 
 extern const struct opt_row tls_conf_rows[];
 
+enum tls_agent {
+	TLS_FOR_HOST,		/* the administrator has named the host */
+	TLS_FOR_MX		/* the DNS names it */
+};
+
 /*
  * For the table's check(): options that contradict each other, files that
- * cannot be used.  Returns the number of faults.
+ * cannot be used, modes that are not for this agent.  Returns the number of
+ * faults.
  */
-int	tls_conf_check(const struct tls_conf *, opt_report *, void *arg);
+int	tls_conf_check(const struct tls_conf *, enum tls_agent, opt_report *,
+	    void *arg);
 
 /* Is any of the tls options given? tls_mode is not one of them. */
 bool	tls_conf_is_given(const struct tls_conf *);
@@ -61,14 +69,16 @@ enum tls_level {
 	TLS_VERIFY		/* and only with the right server */
 };
 
+enum tls_dane_use {
+	TLS_DANE_OFF,		/* TLSA records are not looked for */
+	TLS_DANE_MAY,		/* what they say, where there are any */
+	TLS_DANE_MUST		/* no delivery without usable ones */
+};
+
 struct tls_policy {
 	enum tls_level	 level;
 	bool		 is_wrapper;	/* TLS from the first byte */
-};
-
-enum tls_agent {
-	TLS_FOR_HOST,		/* the administrator has named the host */
-	TLS_FOR_MX		/* the DNS names it */
+	enum tls_dane_use dane;		/* level holds where it finds nothing */
 };
 
 /*
@@ -76,6 +86,10 @@ enum tls_agent {
  * tls_mode decides where it is given.  Else without any tls option: may; with
  * one: verify for a named host, may for MX hosts; tls.cert_reqs says otherwise
  * (CERT_NONE and CERT_OPTIONAL: may, CERT_REQUIRED: verify).
+ *
+ * DANE is for who knows the records of a host: dane gives TLS_MAY with
+ * TLS_DANE_MAY; dane-only gives TLS_VERIFY with TLS_DANE_MUST, so that nobody
+ * who overlooks the second is let in without a verified certificate.
  */
 struct tls_policy tls_policy_of(const struct tls_conf *, enum tls_agent,
 	    const struct addr *);

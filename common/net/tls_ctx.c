@@ -207,6 +207,8 @@ set_behaviour(SSL_CTX *ctx, struct tls_ctx *t)
 	SSL_CTX_set_session_cache_mode(ctx, t->conf->session_cache == 0 ?
 	    SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_CLIENT |
 	    SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
+	/* Costs two digests; which connections need it is not known yet. */
+	SSL_CTX_dane_enable(ctx);
 	SSL_CTX_sess_set_new_cb(ctx, tls_ctx_ops.new_session);
 	if (t->conf->session_cache == 0)
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);

@@ -42,7 +42,7 @@ fixed_check(void *values, opt_report *report, void *arg)
 {
 	const struct fixed_conf *conf = values;
 
-	return tls_conf_check(&conf->tls, report, arg) +
+	return tls_conf_check(&conf->tls, TLS_FOR_HOST, report, arg) +
 	    auth_conf_check(&conf->auth, report, arg);
 }
 

@@ -5,8 +5,6 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -20,9 +18,12 @@
 #include "base/mem.h"
 #include "net/conn_layer.h"
 #include "net_test.h"
+#include "tls_test.h"
 
 #define DAY		86400
 #define BIG		(3 * 1024 * 1024)
+#define DIGEST		"00112233445566778899aabbccddeeff" \
+			"00112233445566778899aabbccddeeff"
 
 static struct loop *loop;
 static char folder[] = "/tmp/test_tls.XXXXXX";
@@ -41,50 +42,6 @@ at(const char *name)
 
 /* ---- certificates ---- */
 
-struct pair {
-	X509		*cert;
-	EVP_PKEY	*key;
-};
-
-static void
-add_ext(X509 *x, X509 *issuer, int nid, const char *value)
-{
-	X509V3_CTX ctx;
-	X509_EXTENSION *ext;
-
-	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
-	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	X509_add_ext(x, ext, -1);
-	X509_EXTENSION_free(ext);
-}
-
-/* NULL issuer: signs itself; san NULL: a CA. */
-static struct pair
-make_cert(const char *cn, const char *san, const struct pair *issuer,
-    long from_s, long to_s)
-{
-	static long serial = 1;
-	struct pair p = { X509_new(), EVP_EC_gen("P-256") };
-	X509_NAME *name = X509_get_subject_name(p.cert);
-	const struct pair *by = issuer != NULL ? issuer : &p;
-
-	X509_set_version(p.cert, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(p.cert), serial++);
-	X509_gmtime_adj(X509_getm_notBefore(p.cert), from_s);
-	X509_gmtime_adj(X509_getm_notAfter(p.cert), to_s);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-	    (const unsigned char *)cn, -1, -1, 0);
-	X509_set_issuer_name(p.cert, X509_get_subject_name(by->cert));
-	X509_set_pubkey(p.cert, p.key);
-	if (san == NULL)
-		add_ext(p.cert, by->cert, NID_basic_constraints,
-		    "critical,CA:TRUE");
-	else if (*san != '\0')
-		add_ext(p.cert, by->cert, NID_subject_alt_name, san);
-	X509_sign(p.cert, by->key, EVP_sha256());
-	return p;
-}
-
 static void
 save(const char *name, const struct pair *p, bool with_key)
 {
@@ -94,13 +51,6 @@ save(const char *name, const struct pair *p, bool with_key)
 	if (with_key)
 		PEM_write_PrivateKey(f, p->key, NULL, NULL, 0, NULL, NULL);
 	fclose(f);
-}
-
-static void
-free_pair(struct pair *p)
-{
-	X509_free(p->cert);
-	EVP_PKEY_free(p->key);
 }
 
 static void
@@ -1260,7 +1210,7 @@ on_fault(void *arg, const char *name, const char *text)
 
 /* "name=value name=value" as the options would be given; NULL: accepted. */
 static struct opts *
-given(const char *words)
+given(const char *words, enum tls_agent agent)
 {
 	struct opts *o = opts_new(&table);
 	struct opt_list list = { NULL, 0 };
@@ -1276,14 +1226,14 @@ given(const char *words)
 	}
 	opt_list_clear(&list);
 	if (said[0] == '\0' && opts_finish(o, on_fault, NULL) == 0)
-		tls_conf_check(opts_values(o), on_fault, NULL);
+		tls_conf_check(opts_values(o), agent, on_fault, NULL);
 	return o;
 }
 
 static const char *
 policy(const char *words, enum tls_agent agent, const char *address)
 {
-	struct opts *o = given(words);
+	struct opts *o = given(words, agent);
 	struct tls_policy p;
 	struct addr a;
 
@@ -1334,6 +1284,41 @@ test_policy(void)
 }
 
 static void
+test_policy_dane(void)
+{
+	struct tls_conf asked = { .mode = TLS_MODE_DANE };
+	struct tls_policy p;
+	struct addr a;
+
+	is_str(policy("tls_mode=dane", TLS_FOR_MX, "192.0.2.1"), "dane",
+	    "MX: dane");
+	is_str(policy("tls_mode=dane-only", TLS_FOR_MX, "192.0.2.1"),
+	    "dane-only", "MX: dane-only");
+	ok(strstr(policy("tls_mode=dane", TLS_FOR_HOST, "192.0.2.1"),
+	    "need smtp-mx") != NULL, "%s", said);
+	ok(strstr(policy("tls_mode=dane-only", TLS_FOR_HOST, "192.0.2.1"),
+	    "need smtp-mx") != NULL, "%s", said);
+	policy("tls_mode=dane tls.cert_reqs=CERT_REQUIRED", TLS_FOR_MX,
+	    "192.0.2.1");
+	ok(said[0] != '\0', "two answers to one question: %s", said);
+	policy("tls_mode=dane tls.fingerprints=" DIGEST, TLS_FOR_MX,
+	    "192.0.2.1");
+	ok(said[0] != '\0', "or fingerprints: %s", said);
+
+	addr_parse(&a, "192.0.2.1", 25);
+	p = tls_policy_of(&asked, TLS_FOR_MX, &a);
+	ok(p.level == TLS_MAY && p.dane == TLS_DANE_MAY,
+	    "dane: may, where there are no records");
+	asked.mode = TLS_MODE_DANE_ONLY;
+	p = tls_policy_of(&asked, TLS_FOR_MX, &a);
+	ok(p.level == TLS_VERIFY && p.dane == TLS_DANE_MUST,
+	    "dane-only: nobody gets in by mistake");
+	addr_unix(&a, "/run/lmtp");
+	p = tls_policy_of(&asked, TLS_FOR_MX, &a);
+	ok(p.level == TLS_NONE && p.dane == TLS_DANE_OFF, "a UNIX socket");
+}
+
+static void
 test_options(void)
 {
 	static const char *const bad[] = {
@@ -1350,29 +1335,29 @@ test_options(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		opts_free(given(bad[i]));
+		opts_free(given(bad[i], TLS_FOR_HOST));
 		ok(said[0] != '\0', "refused: %s", bad[i]);
 		diag("%s", said);
 	}
 	snprintf(words, sizeof(words), "tls.certfile=%s tls.keyfile=%s",
 	    at("good.pem"), at("client.pem"));
-	opts_free(given(words));
+	opts_free(given(words, TLS_FOR_HOST));
 	ok(strstr(said, "key values mismatch") != NULL, "%s", said);
 	snprintf(words, sizeof(words), "tls.certfile=%s", at("ca.pem"));
-	opts_free(given(words));
+	opts_free(given(words, TLS_FOR_HOST));
 	ok(said[0] != '\0', "no key: %s", said);
 	snprintf(words, sizeof(words), "tls.certfile=%s", at("locked.pem"));
-	opts_free(given(words));
+	opts_free(given(words, TLS_FOR_HOST));
 	ok(said[0] != '\0', "an encrypted key: %s", said);
 	snprintf(words, sizeof(words), "tls.keyfile=%s", at("client.pem"));
-	opts_free(given(words));
+	opts_free(given(words, TLS_FOR_HOST));
 	ok(said[0] != '\0', "a key alone: %s", said);
 	snprintf(words, sizeof(words), "tls.certfile=%s tls.ca_certs=%s "
 	    "tls.ciphers=ECDHE-ECDSA-AES128-GCM-SHA256 "
 	    "tls.ciphersuites=TLS_AES_128_GCM_SHA256 tls.ktls=yes "
 	    "tls.do_handshake_on_connect=1 tls.fingerprints=%s",
 	    at("client.pem"), at("ca.pem"), good_key_print);
-	opts_free(given(words));
+	opts_free(given(words, TLS_FOR_HOST));
 	is_str(said, "", "all of them");
 }
 
@@ -1419,6 +1404,7 @@ main(void)
 	test_memory("sessions resumed", TLS_SESSION_CACHE);
 	test_memory("sessions not resumed", 0);
 	test_policy();
+	test_policy_dane();
 	test_options();
 	turn_some(loop);
 	loop_free(loop);
