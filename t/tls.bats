@@ -650,6 +650,139 @@ insists()
 	said 2 MAIL
 }
 
+# ---- RFC 8689 ----
+
+# The sink's certificate may be anyone's: only REQUIRETLS asks whose it is.
+promising()
+{
+	PROMISE=("${OFFER[@]}" 'S:220 go' T L 'A:EHLO *' "W:$1")
+}
+
+requiretls()
+{
+	rm -f "$D/fake"
+	fake_start --cert="$CERTS/good.pem" --key="$CERTS/good.pem" "${@:2}"
+	VIA=agent give "$1" host="127.0.0.1:$port" "$CA" --requiretls -- \
+		s@x.test r@x.test
+	fake_well
+}
+
+@test "REQUIRETLS: told to a server that offers it inside TLS" {
+	promising '250-x\r\n250 REQUIRETLS\r\n'
+	requiretls 0 "${PROMISE[@]}" L 'A:MAIL FROM:<s@x.test> REQUIRETLS' \
+		'S:250 m' "${TAKE[@]:3}" "${BYE[@]}"
+	row 1 r@x.test delivered 250 2.0.0
+}
+
+@test "REQUIRETLS: not offered, or only before TLS: 5.7.30" {
+	promising '250 x\r\n'
+	requiretls 69 "${PROMISE[@]}" "${BYE[@]}"
+	row 1 r@x.test permanent 550 5.7.30 'REQUIRETLS is required, *'
+	OFFER=('S:220 x' L 'A:EHLO *'
+		'W:250-x\r\n250-REQUIRETLS\r\n250 STARTTLS\r\n' L 'A:STARTTLS')
+	promising '250 x\r\n'
+	requiretls 69 "${PROMISE[@]}" "${BYE[@]}"
+	row 1 r@x.test permanent 550 5.7.30 'REQUIRETLS is required, *'
+	requiretls 75 'S:220 x' L 'A:EHLO *' 'W:250-x\r\n250 REQUIRETLS\r\n' \
+		"${BYE[@]}"
+	row 1 r@x.test transient 451 4.7.4 '*'
+	heard 0 MAIL
+}
+
+@test "REQUIRETLS: the next host may offer it" {
+	promising '250 x\r\n'
+	fake_start --cert="$CERTS/good.pem" --key="$CERTS/good.pem" \
+		"${PROMISE[@]}" "${BYE[@]}"
+	local first=$port
+	promising '250-x\r\n250 REQUIRETLS\r\n'
+	fake_start --cert="$CERTS/good.pem" --key="$CERTS/good.pem" \
+		"${PROMISE[@]}" "${TAKE[@]}" "${BYE[@]}"
+	VIA=agent give 0 host="127.0.0.1:$first, 127.0.0.1:$port" "$CA" \
+		--requiretls -- s@x.test r@x.test
+	[[ $(cut -f 8 "$D/rows") == "$port" ]]
+	heard 1 '^MAIL'
+}
+
+@test "REQUIRETLS: a kept connection that does not offer it" {
+	tls_sink_start good
+	nh_conf <<<"[relay r]
+	type = static
+	host = 127.0.0.1:$port
+	$CA"
+	nh_start
+	nh submit --relay=r --from=s@x.test r@x.test <M
+	run -69 nh submit --relay=r --requiretls --from=s@x.test r@x.test <M
+	[[ $output == *5.7.30* ]]
+	nh_stop
+	sink_end
+	counted connections 1
+	said 1 MAIL
+}
+
+@test "REQUIRETLS: a UNIX socket has no TLS" {
+	fake_start --unix="$D/u" "${PIPED[@]}" "${BYE[@]}"
+	VIA=agent give 69 host="unix:$D/u" --requiretls -- s@x.test r@x.test
+	row 1 r@x.test permanent 550 5.7.30 '*'
+}
+
+# waiver FIELD: a message with it.
+waiver()
+{
+	MSG=$D/M.waiver
+	printf '%s\r\n' "$1" | cat - "$D/M" >"$MSG"
+}
+
+@test "TLS-Required: No: the operator's tls_mode holds, unless he says honour" {
+	local mode
+	tls_sink_start self
+	waiver 'TLS-Required: No'
+	for mode in '' tls_required_header=ignore tls_required_header=auto; do
+		run -75 facts host="127.0.0.1:$port" "$CA" ${mode:+"$mode"}
+	done
+	said 0 MAIL
+	facts host="127.0.0.1:$port" "$CA" tls_required_header=honour
+	fact '*verified=no*'
+	facts host="127.0.0.1:$port" tls_mode=require tls_required_header=honour
+	fact '*verified=no*'
+	said 2 MAIL
+	# REQUIRETLS stands above the field.
+	run -75 facts host="127.0.0.1:$port" "$CA" tls_required_header=honour \
+		--requiretls
+	# Elsewhere, or with another value, it is no such field.
+	waiver 'TLS-Required: Maybe'
+	run -75 facts host="127.0.0.1:$port" "$CA" tls_required_header=honour
+	MSG=$D/M.body
+	{ cat M; printf 'TLS-Required: No\r\n'; } >"$MSG"
+	run -75 facts host="127.0.0.1:$port" "$CA" tls_required_header=honour
+	said 2 MAIL
+}
+
+@test "TLS-Required: No: in clear where there is no TLS, verified in wrapper mode no more" {
+	waiver 'TLS-Required: No'
+	sink_start
+	VIA=agent give 75 host="127.0.0.1:$port" "$CA" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.7.4 '*'
+	VIA=agent give 0 host="127.0.0.1:$port" "$CA" \
+		tls_required_header=honour -- s@x.test r@x.test
+	VIA=master give 0 host="127.0.0.1:$port" "$CA" \
+		tls_required_header=honour -- s@x.test r@x.test
+	fake_start "${OFFER[@]}" 'S:220 go' "${GARBAGE[@]}" + "${CLEAR[@]}"
+	VIA=agent give 0 host="127.0.0.1:$port" "$CA" \
+		tls_required_header=honour -- s@x.test r@x.test
+	fake_well
+	sink_start -W -C "$CERTS/self.pem"
+	VIA=agent give 75 host="127.0.0.1:$port" "$CA" tls_mode=wrapper -- \
+		s@x.test r@x.test
+	facts host="127.0.0.1:$port" "$CA" tls_mode=wrapper \
+		tls_required_header=honour
+	fact '*verified=no*'
+	rm "$D/fake"
+	fake_start B:5 'S:this is not TLS' C
+	VIA=agent give 75 host="127.0.0.1:$port" "$CA" tls_mode=wrapper \
+		tls_required_header=honour -- s@x.test r@x.test
+	heard 1 '^--- connection'
+}
+
 reused()
 {
 	tls_sink_start good

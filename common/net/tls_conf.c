@@ -62,6 +62,15 @@ static const struct opt_word reqs_words[] = {
 	{ .word = NULL }
 };
 
+static const struct opt_word header_words[] = {
+	{ "auto", TLS_HEADER_AUTO, "waives what the recipient's domain asks "
+	    "for by DANE or MTA-STS, but not tls_mode" },
+	{ "honour", TLS_HEADER_HONOUR, "waives tls_mode too" },
+	{ "ignore", TLS_HEADER_IGNORE, "means nothing" },
+	{ "honor", TLS_HEADER_HONOUR, NULL },
+	{ .word = NULL }
+};
+
 static const struct opt_word version_words[] = {
 	{ "PROTOCOL_TLS", TLS_VERSION_ANY, "1.2 or later" },
 	{ "PROTOCOL_TLSv1_2", TLS_VERSION_1_2_ONLY, "1.2, no other" },
@@ -162,6 +171,9 @@ check_match(const char *value)
 const struct opt_row tls_conf_rows[] = {
 	{ "tls_mode", OPT_ENUM, AT(mode), "auto", 0, 0, mode_words, NULL, 0,
 	    "Whether TLS is used. UNIX sockets never use it." },
+	{ "tls_required_header", OPT_ENUM, AT(required_header), "auto", 0, 0,
+	    header_words, NULL, 0, "A message with the field \"TLS-Required: "
+	    "No\" (RFC 8689), which prefers clear text to no delivery." },
 	{ "tls", OPT_ENUM, AT(ask), "auto", 0, 0, ask_words, NULL, 0,
 	    "Whether TLS is wanted, for tls_mode = auto; yes is the same as "
 	    "to give any tls.* option." },
@@ -373,6 +385,39 @@ tls_policy_of(const struct tls_conf *conf, enum tls_agent agent,
 		break;
 	}
 	return p;
+}
+
+bool
+tls_policy_hears_waiver(const struct tls_policy *p, enum tls_level asked,
+    const struct tls_conf *conf)
+{
+	if (p->level == TLS_NONE)
+		return false;
+	switch (conf->required_header) {
+	case TLS_HEADER_IGNORE:
+		return false;
+	case TLS_HEADER_HONOUR:
+		return asked > TLS_MAY || p->level > TLS_MAY;
+	default:
+		return asked > TLS_MAY && asked > p->level;
+	}
+}
+
+void
+tls_policy_join(struct tls_policy *p, enum tls_level asked,
+    const struct tls_conf *conf, bool waives_tls)
+{
+	/* TLS from the first byte cannot be left out, only who it is with. */
+	enum tls_level least = p->is_wrapper ? TLS_REQUIRE : TLS_MAY;
+
+	if (waives_tls && conf->required_header != TLS_HEADER_IGNORE) {
+		asked = asked > TLS_MAY ? TLS_MAY : asked;
+		if (conf->required_header == TLS_HEADER_HONOUR &&
+		    p->level > least)
+			p->level = least;
+	}
+	if (p->level != TLS_NONE && asked > p->level)
+		p->level = asked;
 }
 
 const char *

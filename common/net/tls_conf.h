@@ -24,12 +24,15 @@ enum tls_reqs { TLS_REQS_UNSET, TLS_REQS_NONE, TLS_REQS_OPTIONAL,
     TLS_REQS_REQUIRED };
 enum tls_version { TLS_VERSION_UNSET, TLS_VERSION_ANY, TLS_VERSION_1_2_ONLY,
     TLS_VERSION_1_2, TLS_VERSION_1_3 };
+/* Of "TLS-Required: No" (RFC 8689 §3) in a message. */
+enum tls_header { TLS_HEADER_AUTO, TLS_HEADER_HONOUR, TLS_HEADER_IGNORE };
 /* A word that may be given without meaning anything new. */
 enum tls_said { TLS_UNSAID, TLS_SAID_NO, TLS_SAID_YES };
 
 struct tls_conf {
 	int		 ask;		/* enum tls_ask */
 	int		 mode;		/* enum tls_mode */
+	int		 required_header;	/* enum tls_header */
 	char		*ca_certs, *ca_path;	/* NULL or "": not given */
 	char		*certfile, *keyfile;
 	int		 cert_reqs;	/* enum tls_reqs */
@@ -93,6 +96,19 @@ struct tls_policy {
  */
 struct tls_policy tls_policy_of(const struct tls_conf *, enum tls_agent,
 	    const struct addr *);
+
+/*
+ * What holds for one message: `asked` is what the recipient's domain asks for
+ * (DANE, MTA-STS; TLS_NONE: nothing), the stronger of the two counts, unless
+ * there is never to be TLS.  A message that waives TLS is not bound by what the
+ * domain asks for, and with tls_required_header = honour not by tls_mode either;
+ * TLS is tried all the same.
+ */
+void	tls_policy_join(struct tls_policy *, enum tls_level asked,
+	    const struct tls_conf *, bool waives_tls);
+/* Could the message's waiver change anything? Else it need not be looked for. */
+bool	tls_policy_hears_waiver(const struct tls_policy *, enum tls_level asked,
+	    const struct tls_conf *);
 
 /* "verify", "require wrapper": for logs and keys. */
 const char *tls_policy_text(const struct tls_policy *);

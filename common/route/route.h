@@ -61,9 +61,12 @@ struct route_target {
 	struct reply	 failure;	/* n == 0: why not this host */
 	struct addr	*addrs;		/* with the port, in the order of trial */
 	size_t		 n;
-	bool		 has_policy;	/* else the relay's options decide, by
-					 * the address */
+	bool		 has_policy;	/* the operator's for this domain; else
+					 * the relay's options decide, by the
+					 * address */
 	struct tls_policy policy;
+	enum tls_level	 asked;		/* of TLS, by the recipient's domain:
+					 * DANE, MTA-STS; TLS_NONE: nothing */
 	struct tls_dane	*dane;		/* TLSA records to match, or NULL; a
 					 * reference for the asker, who gives
 					 * it back by tls_dane_unref() */

@@ -115,7 +115,7 @@ on_failed(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r,
 	if (tx == NULL)
 		return;
 	is_sent = tx->dot != UNSAID && tx_any_done(tx);
-	is_stale = tx->is_reused && how != FAIL_LOCAL &&
+	is_stale = tx->is_reused && how != FAIL_LOCAL && how != FAIL_UNFIT &&
 	    (tx->dot == UNSAID || how == FAIL_CLOSING);
 	w = tx->job == NULL ? NULL : (struct work *)(void *)tx->job;
 	if (w != NULL)

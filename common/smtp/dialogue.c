@@ -226,6 +226,23 @@ mail_dsn(const struct smtp_session *s, const struct envelope *env,
 	return arena_printf(arena, "%s ENVID=%s", ret, env->envid);
 }
 
+/* A host that would not keep what REQUIRETLS promises: the next one may (RFC
+ * 8689 §4.2.1). */
+static bool
+lacks_requiretls(struct smtp_session *s)
+{
+	char peer[512];
+	struct reply r;
+
+	if ((s->tx->job->d->env.flags & ENV_REQUIRETLS) == 0 ||
+	    (smtp_session_is_verified(s) && has(s, EXT_REQUIRETLS)))
+		return false;
+	reply_cause(&r, session_arena(s), STAGE_MAIL, CAUSE_NEED_REQUIRETLS,
+	    smtp_session_peer(s, peer, sizeof(peer)));
+	session_unfit(s, &r);
+	return true;
+}
+
 /*
  * Whether the server can take the message, and how it will be sent.  A small
  * one goes with its commands in one piece, end of data included, so that the
@@ -237,6 +254,8 @@ prepare(struct smtp_session *s)
 {
 	struct smtp_tx *tx = s->tx;
 
+	if (lacks_requiretls(s))
+		return;			/* the transaction is gone */
 	tx->prepared = TAKEN;
 	if (tx_prepare(s, tx) == -1) {
 		tx->mail = REFUSED;

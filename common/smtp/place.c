@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mail/header.h"
 
 /* ---- a place at the host ---- */
 
@@ -33,15 +34,38 @@ pick_source(struct work *w, const struct addr *addr,
 	return addr_family(addr) == addr_family(&w->mail->source);
 }
 
+/* "TLS-Required: No", looked for when it first matters. */
+static bool
+waives_tls(struct smtp_job *job)
+{
+	struct smtp_look *look = job->look;
+
+	if (look->waives_tls == WAIVER_UNKNOWN)
+		look->waives_tls = header_waives_tls(&job->d->env.body) ?
+		    WAIVER_GIVEN : WAIVER_NONE;
+	return look->waives_tls == WAIVER_GIVEN;
+}
+
 /* What TLS must be on a connection for this envelope to this address. */
 static void
 pick_policy(struct work *w, const struct addr *addr)
 {
-	w->policy = w->target->has_policy ? w->target->policy :
-	    tls_policy_of(w->relay->conf.tls, TLS_FOR_HOST, addr);
-	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0 &&
-	    addr_family(addr) != AF_UNIX)
+	const struct tls_conf *conf = w->relay->conf.tls;
+	const struct route_target *t = w->target;
+
+	w->policy = t->has_policy ? t->policy :
+	    tls_policy_of(conf, TLS_FOR_HOST, addr);
+	w->dane = t->dane;
+	if (addr_family(addr) == AF_UNIX)
+		return;
+	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0)
 		w->policy.level = TLS_VERIFY;		/* RFC 8689 §4.2.1 */
+	else
+		tls_policy_join(&w->policy, t->asked, conf,
+		    tls_policy_hears_waiver(&w->policy, t->asked, conf) &&
+		    waives_tls(&w->job));
+	if (w->policy.level != TLS_VERIFY)
+		w->dane = NULL;			/* waived, too */
 	if (w->policy.level == TLS_MAY && !w->policy.is_wrapper &&
 	    (w->no_tls || memo_is_live(memo_find(&w->relay->broken, addr),
 	    loop_now_ms(w->relay->loop))))
@@ -64,8 +88,8 @@ make_key(struct work *w, const struct addr *source)
 		w->key = arena_printf(w->job.d->arena, "%s %s %s %s %s", text,
 		    w->mail->ehlo, tls_policy_text(&w->policy),
 		    w->route->hosts[w->host].name,
-		    w->target->dane == NULL ? "" :
-		    tls_dane_digest(w->target->dane));
+		    w->dane == NULL ?
+		    "" : tls_dane_digest(w->dane));
 }
 
 static void
@@ -204,7 +228,7 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 		.ehlo = w->mail->ehlo,
 		.is_lmtp = r->conf.is_lmtp,
 		.policy = w->policy,
-		.dane = w->target->dane,
+		.dane = w->dane,
 		.tls_ctx = r->tls_ctx,
 		.auth = r->auth,
 	}, &relay_session_ops, r);

@@ -445,13 +445,25 @@ session_unexpected(struct smtp_session *s, enum smtp_verb v,
 	fail_while(s, CAUSE_UNEXPECTED, CAUSE_MALFORMED_AFTER_DOT, shown);
 }
 
-void
-session_decline(struct smtp_session *s, const struct reply *r)
+static void
+decline(struct smtp_session *s, const struct reply *r, enum smtp_failure how)
 {
 	struct smtp_tx *tx = detach(s);
 
 	s->want_quit = true;
-	s->ops->failed(s, tx, r, FAIL_SESSION);
+	s->ops->failed(s, tx, r, how);
+}
+
+void
+session_decline(struct smtp_session *s, const struct reply *r)
+{
+	decline(s, r, FAIL_SESSION);
+}
+
+void
+session_unfit(struct smtp_session *s, const struct reply *r)
+{
+	decline(s, r, FAIL_UNFIT);
 }
 
 void

@@ -49,6 +49,7 @@ enum smtp_failure {
 	FAIL_CONNECT,		/* no connection */
 	FAIL_SESSION,		/* refused or lost before MAIL was answered */
 	FAIL_TLS,		/* the handshake failed: perhaps without TLS */
+	FAIL_UNFIT,		/* not for this message; nothing was said */
 	FAIL_CLOSING,		/* the server says 421 before end-of-data */
 	FAIL_MESSAGE,		/* lost after MAIL was answered */
 	FAIL_LOCAL		/* our side: body, deadline */
@@ -202,6 +203,8 @@ void	session_say_secret(struct smtp_session *, const char *line,
 	    const char *shown);
 /* We do not want this server: the transaction goes back, QUIT follows. */
 void	session_decline(struct smtp_session *, const struct reply *);
+/* ... because of what this message needs; other hosts may have it. */
+void	session_unfit(struct smtp_session *, const struct reply *);
 /* The server takes no mail: likewise. */
 void	session_refused(struct smtp_session *, const struct raw_reply *,
 	    enum smtp_verb);

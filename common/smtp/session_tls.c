@@ -20,6 +20,7 @@ session_start_tls(struct smtp_session *s)
 		.host = s->host,
 		.addr = &s->addr,
 		.level = s->policy.level,
+		.dane = s->dane,
 	};
 
 	s->is_shaking = true;

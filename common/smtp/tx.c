@@ -349,11 +349,7 @@ lacks_for_message(struct smtp_session *s, struct smtp_tx *tx,
 	const struct body_facts *f = &tx->job->look->facts;
 	bool has_utf8 = (s->offer.exts & EXT_SMTPUTF8) != 0;
 
-	if ((env->flags & ENV_REQUIRETLS) != 0 &&
-	    (!smtp_session_is_verified(s) ||
-	    (s->offer.exts & EXT_REQUIRETLS) == 0))
-		*cause_r = CAUSE_NEED_REQUIRETLS;
-	else if (env->body_type == BODY_BINARYMIME && !tx->is_binary &&
+	if (env->body_type == BODY_BINARYMIME && !tx->is_binary &&
 	    s->conf->eightbit != EIGHTBIT_CONVERTED)
 		*cause_r = CAUSE_NEED_BINARYMIME;
 	else if (tx->job->sender.is_utf8 && !has_utf8)

@@ -15,10 +15,14 @@
 #include "net/loop.h"
 #include "smtp/session.h"
 
+enum waiver { WAIVER_UNKNOWN, WAIVER_NONE, WAIVER_GIVEN };
+
 /* What a look at a delivery's message has shown. */
 struct smtp_look {
 	struct body_facts facts;
 	bool		 is_done;
+	uint8_t		 waives_tls;	/* its header does (RFC 8689): enum
+					 * waiver */
 };
 
 /*

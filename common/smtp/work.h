@@ -78,6 +78,7 @@ struct work {
 	struct route_query *query;
 	struct pool_wait wait;
 	struct tls_policy policy;	/* for the present address */
+	struct tls_dane	*dane;		/* likewise; the target's */
 	bool		 no_tls;	/* its TLS is broken, and not needed */
 	const char	*key;		/* what a connection is made with */
 	struct smtp_session *session;	/* WORK_TALKING */

@@ -1246,6 +1246,62 @@ policy(const char *words, enum tls_agent agent, const char *address)
 	return said[0] != '\0' ? said : tls_policy_text(&p);
 }
 
+/* What the recipient's domain asks for, and a message that waives it. */
+static void
+test_waiver(void)
+{
+	static const struct {
+		const char *words;
+		enum tls_level asked;
+		const char *joined, *waived;
+	} rows[] = {
+		{ "", TLS_NONE, "may", "may" },
+		{ "", TLS_REQUIRE, "require", "may" },
+		{ "", TLS_VERIFY, "verify", "may" },
+		{ "tls_mode=none", TLS_VERIFY, "none", "none" },
+		{ "tls_mode=require", TLS_NONE, "require", "require" },
+		{ "tls_mode=require", TLS_VERIFY, "verify", "require" },
+		{ "tls_mode=verify", TLS_MAY, "verify", "verify" },
+		{ "tls_mode=require tls_required_header=honour", TLS_VERIFY,
+		    "verify", "may" },
+		{ "tls_mode=verify tls_required_header=honor", TLS_NONE,
+		    "verify", "may" },
+		{ "tls_mode=none tls_required_header=honour", TLS_VERIFY,
+		    "none", "none" },
+		{ "tls_required_header=ignore", TLS_VERIFY, "verify",
+		    "verify" },
+		{ "tls_mode=verify tls_required_header=ignore", TLS_NONE,
+		    "verify", "verify" },
+		{ "tls_mode=wrapper tls.cert_reqs=2 "
+		    "tls_required_header=honour", TLS_NONE, "verify wrapper",
+		    "require wrapper" },
+	};
+	struct tls_policy joined, waived;
+	struct opts *o;
+	struct addr a;
+	size_t i;
+
+	addr_parse(&a, "192.0.2.1", 25);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		o = given(rows[i].words, TLS_FOR_HOST);
+		joined = waived = tls_policy_of(opts_values(o), TLS_FOR_MX,
+		    &a);
+		ok(tls_policy_hears_waiver(&joined, rows[i].asked,
+		    opts_values(o)) ||
+		    strcmp(rows[i].joined, rows[i].waived) == 0,
+		    "a waiver is looked for where it matters");
+		tls_policy_join(&joined, rows[i].asked, opts_values(o), false);
+		tls_policy_join(&waived, rows[i].asked, opts_values(o), true);
+		is_str(tls_policy_text(&joined), rows[i].joined,
+		    "\"%s\", the domain asks for %d", rows[i].words,
+		    rows[i].asked);
+		is_str(tls_policy_text(&waived), rows[i].waived,
+		    "\"%s\", %d, and the message waives it", rows[i].words,
+		    rows[i].asked);
+		opts_free(o);
+	}
+}
+
 static void
 test_policy(void)
 {
@@ -1405,6 +1461,7 @@ main(void)
 	test_memory("sessions not resumed", 0);
 	test_policy();
 	test_policy_dane();
+	test_waiver();
 	test_options();
 	turn_some(loop);
 	loop_free(loop);
