@@ -138,11 +138,10 @@ text_add(struct text *t, const char *s, size_t n)
 
 /*
  * One line without its CRs and without the enhanced code, if that is the first
- * line's: whoever repeats it (RFC 2034 §4) says it no second time.
+ * of the reply: whoever repeats it (RFC 2034 §4) says it no second time.
  */
 static void
-add_line(struct text *t, const char *s, const char *end, bool is_first,
-    uint8_t dsn[3])
+add_line(struct text *t, const char *s, const char *end, uint8_t dsn[3])
 {
 	uint8_t	own[3];
 	size_t	skip;
@@ -150,7 +149,7 @@ add_line(struct text *t, const char *s, const char *end, bool is_first,
 	while (end > s && end[-1] == '\r')
 		end--;
 	skip = line_dsn(s, (size_t)(end - s), own);
-	if (is_first && skip > 0)
+	if (skip > 0 && dsn[0] == 0)
 		memcpy(dsn, own, sizeof(own));
 	if (skip > 0 && memcmp(dsn, own, sizeof(own)) == 0) {
 		s += skip;
@@ -174,7 +173,7 @@ reply_from_server(struct reply *r, struct arena *arena, unsigned code,
 		line = text + at;
 		lf = memchr(line, '\n', text_len - at);
 		end = lf == NULL ? text + text_len : lf;
-		add_line(&t, line, end, at == 0, dsn);
+		add_line(&t, line, end, dsn);
 		if (lf != NULL)
 			text_add(&t, "\n", 1);
 	}

@@ -78,9 +78,10 @@ const char	*reply_by_name(enum reply_by);
 /*
  * Fill code, cls, dsn and text from what a server said: `text` is the reply
  * without its code, lines joined by LF.  The enhanced code is taken from the
- * start of the text (RFC 2034 §4), stripped from every line that repeats it,
- * its class made that of the code; where there is none it is x.0.0.  A 3yz is
- * taken for a transient failure.  Codes outside 200..599 must not reach this.
+ * start of the first line that has one (of all, says RFC 2034 §4; Cyrus has it
+ * in the last), stripped from every line that repeats it, its class made that
+ * of the code; where there is none it is x.0.0.  A 3yz is taken for a transient
+ * failure.  Codes outside 200..599 must not reach this.
  * The text is kept in the arena, at most REPLY_TEXT_MAX bytes that may be no
  * UTF-8; NUL is shown as '?'.
  */

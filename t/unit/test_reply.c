@@ -123,8 +123,14 @@ test_lines(void)
 	is_reply(&r, 550, "5.1.1", REPLY_PERMANENT, "\nx",
 	    "enhanced code alone on a line");
 	from(&r, 550, "a\n5.1.1 b");
-	is_reply(&r, 550, "5.0.0", REPLY_PERMANENT, "a\n5.1.1 b",
-	    "the first line decides");
+	is_reply(&r, 550, "5.1.1", REPLY_PERMANENT, "a\nb",
+	    "an enhanced code in the last line only");
+	from(&r, 550, "a\n5.1.1 b\n5.1.2 c\n5.1.1 d");
+	is_reply(&r, 550, "5.1.1", REPLY_PERMANENT, "a\nb\n5.1.2 c\nd",
+	    "the first line that has one decides");
+	from(&r, 450, "a\n5.2.2 b");
+	is_reply(&r, 450, "4.2.2", REPLY_TRANSIENT, "a\nb",
+	    "the code decides the class there too");
 	reply_from_server(&r, arena, 550, "a\0\xff b", 5, STAGE_RCPT);
 	is_str(r.text, "a?\xff b", "NUL is shown, other bytes pass");
 }
