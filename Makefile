@@ -202,6 +202,7 @@ deps-build:
 ## deps-test: install what `make check` needs and is missing
 deps-test:
 	@contrib/apt/install build.txt test.txt
+	@contrib/apt/extract build/peers extract.txt
 ## deps-bench: install what `make bench` needs and is missing
 deps-bench:
 	@contrib/apt/install build.txt bench.txt
