@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/secret.h"
 #include "conf/option.h"
 #include "mail/reply.h"
 #include "smtp/memo.h"
 #include "smtp/sasl.h"
-#include "smtp/secret.h"
 
 enum auth_failure { AUTH_TRANSIENT, AUTH_PERMANENT };
 

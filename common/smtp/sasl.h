@@ -36,8 +36,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/secret.h"
 #include "conf/option.h"
-#include "smtp/secret.h"
 
 #define SASL_LINE_MAX		12288	/* with CRLF; RFC 4954 §4 */
 /* Bytes of a name, and of a password or token: choices, by which all that is

@@ -1,5 +1,5 @@
 /* test_secret.c - secrets in files: who may read them, when they change. */
-#include "smtp/secret.h"
+#include "base/secret.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -15,8 +15,8 @@
  * files than that others have no permission, so that a check made by root does
  * not refuse what the agent will take.
  */
-#ifndef SMTP_SECRET_H
-#define SMTP_SECRET_H
+#ifndef BASE_SECRET_H
+#define BASE_SECRET_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  *
  * Reads small files without waiting, from the loop's thread.
  */
-#include "smtp/secret.h"
+#include "base/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
