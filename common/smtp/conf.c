@@ -1,18 +1,10 @@
-/* conf.c - options of the SMTP client, and the name it gives. */
+/* conf.c - options of the SMTP client. */
 #include "smtp/conf.h"
 
-#include <netdb.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/buf.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "base/str.h"
-#include "mail/address.h"
 #include "mail/envelope.h"
 #include "mail/frame.h"
+#include "net/ehlo_name.h"
 
 #define SEC	1000LL
 #define AT(field)	offsetof(struct smtp_conf, field)
@@ -57,24 +49,6 @@ check_source(const char *value)
 
 	return addr_parse(&a, value, 0) == 0 ? NULL :
 	    "is not an IPv4 or IPv6 address";
-}
-
-static const char *
-check_ehlo(const char *value)
-{
-	const char *p;
-
-	if (*value == '\0')
-		return "is empty";
-	if (str_has_control(value) || strpbrk(value, " <>") != NULL)
-		return "is not a host name";
-	for (p = value; (p = strchr(p, '{')) != NULL; p++)
-		if (strncmp(p, "{fqdn}", 6) != 0 &&
-		    strncmp(p, "{hostname}", 10) != 0)
-			return "has a macro other than {fqdn} and {hostname}";
-	if (strspn(value, "0123456789") == strlen(value))
-		return "is a number, not a host name";
-	return NULL;
 }
 
 const struct opt_row smtp_conf_rows[] = {
@@ -127,7 +101,7 @@ const struct opt_row smtp_conf_rows[] = {
 	{ "window", OPT_INT, AT(window), "5000", 1, FRAME_WINDOW_MAX, NULL,
 	    NULL, 0, "Deliveries the agent accepts at once." },
 	{ "ehlo_as", OPT_STRING, AT(ehlo_as), "{fqdn}", 0, 0, NULL,
-	    check_ehlo, 0, "The name given in EHLO. {fqdn} is this host's "
+	    ehlo_name_check, 0, "The name given in EHLO. {fqdn} is this host's "
 	    "full name, {hostname} its short one." },
 	{ "address_family", OPT_ENUM, AT(address_family), "any", 0, 0,
 	    family_words, NULL, 0, "Which addresses of a host are used." },
@@ -150,107 +124,3 @@ const struct opt_row smtp_conf_rows[] = {
 	    NULL, 0, "A message that contains NUL bytes." },
 	{ .name = NULL }
 };
-
-/* ---- the name for EHLO ---- */
-
-/* As `hostname -f`: asked of the system only where the name has no dot. */
-static void
-find_fqdn(char *name, size_t size)
-{
-	struct addrinfo hints = { .ai_flags = AI_CANONNAME,
-	    .ai_socktype = SOCK_STREAM }, *list;
-
-	if (strchr(name, '.') != NULL ||
-	    getaddrinfo(name, NULL, &hints, &list) != 0)
-		return;
-	if (list->ai_canonname != NULL)
-		strlcpy(name, list->ai_canonname, size);
-	freeaddrinfo(list);
-}
-
-/* -1: too long, and no NUL is at the end. */
-static int
-expand(struct buf *b, const char *template)
-{
-	char host[256];
-	const char *p = template;
-
-	while (*p != '\0') {
-		if (gethostname(host, sizeof(host)) == -1)
-			strlcpy(host, "localhost", sizeof(host));
-		host[sizeof(host) - 1] = '\0';
-		if (strncmp(p, "{fqdn}", 6) == 0) {
-			find_fqdn(host, sizeof(host));
-			buf_puts(b, host);
-			p += 6;
-		} else if (strncmp(p, "{hostname}", 10) == 0) {
-			host[strcspn(host, ".")] = '\0';
-			buf_puts(b, host);
-			p += 10;
-		} else
-			buf_add(b, p++, 1);
-	}
-	return buf_add(b, "", 1);
-}
-
-/* What may stand behind EHLO (RFC 5321 §4.1.1.1), A-labels made. */
-static bool
-is_domain(const char *name, struct arena *arena)
-{
-	struct address a;
-	const char *error;
-
-	return strchr(name, '@') == NULL && address_parse(arena_printf(arena,
-	    "x@%s", name), arena, &a, &error) == 0;
-}
-
-const char *
-smtp_ehlo_doubt(const char *name)
-{
-	const char *last = strrchr(name, '.');
-
-	if (*name == '[')
-		return "is an address";
-	if (last == NULL)
-		return "has no dot";
-	if (strcasecmp(last, ".localdomain") == 0 ||
-	    strcasecmp(last, ".localhost") == 0)
-		return "is not known to any other host";
-	return NULL;
-}
-
-char *
-smtp_ehlo_name(const char *template, char *error, size_t size)
-{
-	struct arena *arena = arena_new(1024);
-	const char *ascii, *doubt;
-	struct addr a;
-	struct buf b;
-	char *name = NULL;
-
-	buf_init(&b, 4096);
-	if (expand(&b, template) == -1) {
-		buf_clear(&b);
-		buf_puts(&b, "...");
-		buf_add(&b, "", 1);
-	}
-	if (addr_parse(&a, buf_data(&b), 0) == 0)	/* RFC 5321 §4.1.3 */
-		name = xasprintf(addr_family(&a) == AF_INET6 ? "[IPv6:%s]" :
-		    "[%s]", buf_data(&b));
-	else if (*buf_data(&b) == '[' || str_is_ascii(buf_data(&b)))
-		name = xstrdup(buf_data(&b));
-	else if ((ascii = address_domain_ascii(buf_data(&b), arena)) != NULL)
-		name = xstrdup(ascii);
-	if (name == NULL || strlen(name) > DOMAIN_MAX ||
-	    !is_domain(name, arena)) {
-		snprintf(error, size, "ehlo_as: \"%.100s\" is not a host name",
-		    buf_data(&b));
-		free(name);
-		name = NULL;
-	} else if ((doubt = smtp_ehlo_doubt(name)) != NULL)
-		log_warning("ehlo_as: %s %s; servers may refuse it", name,
-		    doubt);
-	buf_clear(&b);
-	arena_free(arena);
-	return name;
-}

@@ -41,14 +41,4 @@ struct smtp_conf {
 
 extern const struct opt_row smtp_conf_rows[];
 
-/*
- * The name for EHLO: "{fqdn}" and "{hostname}" replaced, an address literal
- * in brackets, international labels as A-labels.  malloc()ed; NULL with a
- * text. Warns in the log about names that other hosts refuse.
- */
-char	*smtp_ehlo_name(const char *template, char *error, size_t);
-
-/* Names a server would refuse or distrust: NULL, or why. */
-const char *smtp_ehlo_doubt(const char *name);
-
 #endif

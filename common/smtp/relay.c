@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/ehlo_name.h"
 #include "smtp/work.h"
 
 void
@@ -106,7 +107,7 @@ smtp_relay_new(struct agent *agent, const struct smtp_relay_conf *conf,
 	r->smtp = conf->smtp;
 	r->router = conf->router;
 	if (r->router.state == NULL || (r->ehlo =
-	    smtp_ehlo_name(conf->smtp->ehlo_as, error, size)) == NULL) {
+	    ehlo_name(conf->smtp->ehlo_as, error, size)) == NULL) {
 		smtp_relay_free(r);
 		return NULL;
 	}

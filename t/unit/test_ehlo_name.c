@@ -1,11 +1,12 @@
 /* test_ehlo_name.c - options of the SMTP client, and the name for EHLO. */
-#include "smtp/conf.h"
+#include "net/ehlo_name.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "conf/option.h"
+#include "smtp/conf.h"
 #include "test.h"
 
 static void
@@ -34,7 +35,7 @@ test_names(void)
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		*error = '\0';
-		name = smtp_ehlo_name(rows[i].template, error, sizeof(error));
+		name = ehlo_name(rows[i].template, error, sizeof(error));
 		is_str(name, rows[i].name, "name %zu", i);
 		ok((*error == '\0') == (name != NULL),
 		    "name %zu: a reason if there is none", i);
@@ -49,7 +50,7 @@ test_replaced(void)
 	size_t n;
 
 	gethostname(host, sizeof(host) - 1);
-	name = smtp_ehlo_name("{fqdn}", error, sizeof(error));
+	name = ehlo_name("{fqdn}", error, sizeof(error));
 	ok(name != NULL && strlen(name) > 0 && strchr(name, '{') == NULL,
 	    "{fqdn} is replaced");
 	if (strchr(host, '.') != NULL)
@@ -58,7 +59,7 @@ test_replaced(void)
 	n = strcspn(host, ".");
 	if (asprintf(&want, "x-%.*s.example", (int)n, host) == -1)
 		return;
-	name = smtp_ehlo_name("x-{hostname}.example", error, sizeof(error));
+	name = ehlo_name("x-{hostname}.example", error, sizeof(error));
 	is_str(name, want, "{hostname} is the short name");
 	free(name);
 	free(want);
@@ -73,40 +74,40 @@ test_ceiling(void)
 	for (i = 0; i < sizeof(long_name); i++)
 		long_name[i] = i % 64 == 63 ? '.' : 'a';
 	long_name[255] = '\0';
-	name = smtp_ehlo_name(long_name, error, sizeof(error));
+	name = ehlo_name(long_name, error, sizeof(error));
 	ok(name != NULL, "name of 255 bytes");
 	free(name);
 	long_name[255] = 'a';
 	long_name[256] = '\0';
-	ok(smtp_ehlo_name(long_name, error, sizeof(error)) == NULL,
+	ok(ehlo_name(long_name, error, sizeof(error)) == NULL,
 	    "name of 256 bytes");
 	long_name[256] = 'a';
 	for (i = 4094; i < 4098; i++) {
 		long_name[i] = '\0';
-		ok(smtp_ehlo_name(long_name, error, sizeof(error)) == NULL,
+		ok(ehlo_name(long_name, error, sizeof(error)) == NULL,
 		    "name of %zu bytes", i);
 		long_name[i] = 'a';
 	}
 	long_name[4999] = '\0';
-	ok(smtp_ehlo_name(long_name, error, sizeof(error)) == NULL,
+	ok(ehlo_name(long_name, error, sizeof(error)) == NULL,
 	    "name of 4,999 bytes");
 	for (i = 0; i + 6 < 4000; i += 6)
 		memcpy(long_name + i, "{fqdn}", 6);
 	long_name[i] = '\0';
-	ok(smtp_ehlo_name(long_name, error, sizeof(error)) == NULL,
+	ok(ehlo_name(long_name, error, sizeof(error)) == NULL,
 	    "much to be replaced");
 }
 
 static void
 test_doubts(void)
 {
-	ok(smtp_ehlo_doubt("mail.example") == NULL, "no doubt");
-	ok(smtp_ehlo_doubt("localhost") != NULL, "no dot");
-	ok(smtp_ehlo_doubt("box.localdomain") != NULL, "localdomain");
-	ok(smtp_ehlo_doubt("box.LocalDomain") != NULL, "in any case");
-	ok(smtp_ehlo_doubt("box.localhost") != NULL, "localhost below");
-	ok(smtp_ehlo_doubt("[192.0.2.1]") != NULL, "a literal");
-	ok(smtp_ehlo_doubt("localdomain.example") == NULL, "at the start");
+	ok(ehlo_name_doubt("mail.example") == NULL, "no doubt");
+	ok(ehlo_name_doubt("localhost") != NULL, "no dot");
+	ok(ehlo_name_doubt("box.localdomain") != NULL, "localdomain");
+	ok(ehlo_name_doubt("box.LocalDomain") != NULL, "in any case");
+	ok(ehlo_name_doubt("box.localhost") != NULL, "localhost below");
+	ok(ehlo_name_doubt("[192.0.2.1]") != NULL, "a literal");
+	ok(ehlo_name_doubt("localdomain.example") == NULL, "at the start");
 }
 
 /* ---- the table ---- */
