@@ -8,8 +8,10 @@
  * question under way is asked once, whoever asks it.
  *
  * An answer is secure when a trusted server says so (the AD bit, RFC 6840
- * §5.8): one on a loopback address, or one declared trusted.  For anyone else
- * nothing is secure.
+ * §5.8): one on a loopback address, or one declared trusted, by the option or
+ * by trust-ad in resolv.conf.  For anyone else nothing is secure.  A trusted
+ * server's SERVFAIL is not taken to servers that are not: it may mean forged
+ * records.
  *
  * Implements RFC 1035, 2308, 3596, 5452 (§4, §9), 6891, 7766 as a stub.
  */
@@ -24,19 +26,24 @@
 #include "net/addr.h"
 #include "net/loop.h"
 
-#define DNS_NAME_MAX	254	/* as text without the last dot, NUL included */
+#define DNS_NAME_MAX	254	/* as text without the last dot, NUL included;
+				 * names with \DDD may be longer, below 1024 */
 #define DNS_RECORDS_MAX	256	/* more than these are left out */
+#define DNS_ASKED_MAX	1000	/* questions under way at once; others wait */
+#define DNS_LINE_MAX	20000	/* of these; more fail at once */
 
 struct dns;
 struct dns_query;
 
-/* The rows join an agent's table. */
+/* The rows join an agent's table; they and smtp_conf_rows are disjoint. */
 struct dns_conf {
 	struct opt_list	 resolver;	/* addr, addr:port; empty: resolv_conf */
 	char		*resolv_conf;	/* its file */
 	char		*hosts_file;	/* NULL or "": none */
 	bool		 resolver_trusted;
-	int64_t		 dns_timeout_ms;	/* for an answer, all tries */
+	int64_t		 dns_timeout_ms;	/* for an answer, all tries; without a
+					 * row: the agent's own dns_timeout
+					 * goes here before dns_new(); 0: 30 s */
 	int64_t		 dns_cache_size;	/* answers */
 	int64_t		 dns_ttl_min_ms, dns_ttl_max_ms, dns_negative_ttl_max_ms;
 };
