@@ -22,6 +22,18 @@ CAUSE(BUSY,		451, 4, 4, 5, BY_AGENT,	"too many concurrent connections to %s")
 CAUSE(NO_SOURCE,	451, 4, 4, 1, BY_AGENT,	"no source address of the family of %s")
 CAUSE(SOURCE_FAILED,	451, 4, 3, 0, BY_AGENT,	"cannot bind source address %s: %s")
 
+/* routing by DNS */
+CAUSE(NO_RECORDS,	550, 5, 1, 2, BY_DNS,	"No usable DNS records found: %s")
+CAUSE(BAD_NAME,		550, 5, 1, 2, BY_DNS,	"Domain %s cannot exist: %s")
+CAUSE(NULL_MX,		556, 5, 1, 10, BY_DNS,	"Domain %s does not accept mail (null MX)")
+CAUSE(NO_EXCHANGER,	550, 5, 4, 4, BY_DNS,	"No usable mail exchanger for %s: %s")
+CAUSE(MX_LOOP,		554, 5, 4, 6, BY_DNS,	"mail for %s loops back to myself")
+CAUSE(NO_LITERALS,	550, 5, 1, 2, BY_AGENT,	"address literal %s is not delivered to")
+CAUSE(STS_MISMATCH,	451, 4, 7, 5, BY_TLS,	"MX host %s is not in the MTA-STS policy of %s")
+CAUSE(DANE_FAILED,	451, 4, 7, 5, BY_TLS,	"DANE for host %s: %s")
+CAUSE(DANE_MISSING,	451, 4, 7, 5, BY_TLS,	"DANE is required, but host %s has no usable TLSA records: %s")
+CAUSE(UNTRUSTED_NAME,	550, 5, 7, 30, BY_AGENT, "REQUIRETLS is required, but neither DNSSEC nor MTA-STS vouches for host %s")
+
 /* TLS and AUTH */
 CAUSE(TLS_NOT_OFFERED,	451, 4, 7, 4, BY_TLS,	"TLS is required, but was not offered by host %s")
 CAUSE(TLS_REFUSED,	451, 4, 7, 4, BY_TLS,	"TLS is required, but host %s refused to start TLS: %s")

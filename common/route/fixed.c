@@ -119,6 +119,7 @@ target_new(struct arena *arena, size_t naddrs)
 
 	t->addrs = arena_alloc(arena, naddrs * sizeof(*t->addrs));
 	t->why = "";
+	t->is_name_trusted = true;
 	return t;
 }
 

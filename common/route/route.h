@@ -70,8 +70,10 @@ struct route_target {
 	struct tls_dane	*dane;		/* TLSA records to match, or NULL; a
 					 * reference for the asker, who gives
 					 * it back by tls_dane_unref() */
+	bool		 is_name_trusted;	/* an operator, DNSSEC or
+					 * MTA-STS vouches for the host (RFC
+					 * 8689 §4.2.1) */
 	const char	*why;		/* the policy, for people */
-	void		*data;		/* the router's, for outcome() */
 };
 
 struct route_query;

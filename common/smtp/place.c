@@ -126,6 +126,14 @@ work_try_address(struct work *w)
 		work_next_address(w);
 		return;
 	}
+	if ((w->job.d->env.flags & ENV_REQUIRETLS) != 0 &&
+	    !w->target->is_name_trusted) {
+		reply_cause(&r, w->job.d->arena, STAGE_NONE,
+		    CAUSE_UNTRUSTED_NAME, host_name(w));
+		work_remember(w, &r, host_name(w), text, addr_port(addr));
+		work_next_address(w);
+		return;
+	}
 	if (source != NULL)
 		w->source = *source;
 	w->has_bind = source != NULL;

@@ -1,0 +1,126 @@
+/*
+ * smtp-mx - delivers to the mail exchangers of the recipients' domains (RFC
+ * 5321 §5.1), under DANE, MTA-STS and the operator's own TLS policies.
+ */
+#include <stdlib.h>
+
+#include "agent/agent.h"
+#include "base/mem.h"
+#include "net/ehlo_name.h"
+#include "route/dns.h"
+#include "route/mx.h"
+#include "route/sts.h"
+#include "smtp/conf.h"
+#include "smtp/relay.h"
+
+struct mx_agent_conf {
+	struct mx_conf	 mx;
+	struct dns_conf	 dns;
+	struct sts_conf	 sts;
+	struct smtp_conf smtp;
+	struct tls_conf	 tls;
+};
+
+static struct router
+make_router(struct loop *loop, const struct mx_agent_conf *conf, char *error,
+    size_t size)
+{
+	const struct smtp_conf *smtp = &conf->smtp;
+	struct mx_router_conf router_conf = {
+		.mx = &conf->mx,
+		.tls = &conf->tls,
+		.want_ipv4 = smtp->address_family != FAMILY_IPV6,
+		.want_ipv6 = smtp->address_family != FAMILY_IPV4 &&
+		    !smtp->ipv4_only,
+	};
+	struct router none = { .state = NULL }, router;
+	char *ehlo = ehlo_name(smtp->ehlo_as, error, size);
+
+	if (ehlo == NULL)
+		return none;
+	router_conf.dns = dns_new(loop, &conf->dns, error, size);
+	if (router_conf.dns == NULL) {
+		free(ehlo);
+		return none;
+	}
+	if (conf->sts.mta_sts) {
+		router_conf.sts = sts_new(loop, router_conf.dns, &conf->sts,
+		    error, size);
+		if (router_conf.sts == NULL) {
+			dns_free(router_conf.dns);
+			free(ehlo);
+			return none;
+		}
+	}
+	router_conf.ehlo = ehlo;
+	router = mx_router(loop, &router_conf, error, size);
+	free(ehlo);
+	return router;
+}
+
+static void *
+mx_start(struct agent *agent, void *values, char *error, size_t size)
+{
+	/* Nobody is told a password who is found by DNS alone. */
+	static const struct auth_conf no_auth;
+	struct mx_agent_conf *conf = values;
+	struct smtp_relay_conf relay_conf = {
+		.smtp = &conf->smtp,
+		.tls = &conf->tls,
+		.auth = &no_auth,
+	};
+
+	conf->dns.dns_timeout_ms = conf->smtp.dns_timeout_ms;
+	relay_conf.router = make_router(agent_loop(agent), conf, error, size);
+	return smtp_relay_new(agent, &relay_conf, error, size);
+}
+
+static int
+mx_check(void *values, opt_report *report, void *arg)
+{
+	const struct mx_agent_conf *conf = values;
+
+	return tls_conf_check(&conf->tls, TLS_FOR_MX, report, arg) +
+	    mx_conf_check(&conf->mx, report, arg);
+}
+
+static uint32_t
+mx_window(const void *values)
+{
+	const struct mx_agent_conf *conf = values;
+
+	return (uint32_t)conf->smtp.window;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct opt_group groups[] = {
+		{ mx_conf_rows, offsetof(struct mx_agent_conf, mx) },
+		{ dns_conf_rows, offsetof(struct mx_agent_conf, dns) },
+		{ sts_conf_rows, offsetof(struct mx_agent_conf, sts) },
+		{ smtp_conf_rows, offsetof(struct mx_agent_conf, smtp) },
+		{ tls_conf_rows, offsetof(struct mx_agent_conf, tls) },
+		{ NULL, 0 }
+	};
+	static const struct opt_table table = {
+		"smtp-mx", groups, sizeof(struct mx_agent_conf), mx_check
+	};
+	static const struct agent_ops ops = {
+		.name = "smtp-mx",
+		.summary = "deliver to the mail exchangers of domains",
+		.table = &table,
+		.start = mx_start,
+		.deliver = smtp_relay_deliver,
+		.cancel = smtp_relay_cancel,
+		.has_parts = true,
+		.over = smtp_relay_over,
+		.drain = smtp_relay_drain,
+		.is_busy = smtp_relay_is_busy,
+		.stop = smtp_relay_free,
+		.stats = smtp_relay_stats,
+		.window = mx_window,
+	};
+
+	return agent_main(&ops, argc, argv);
+}
