@@ -204,6 +204,7 @@ unix_socket()
 	rows 4
 	[[ $(cut -f 2 "$D/rows" | uniq) == delivered ]]
 	[[ $(cut -f 10 "$D/rows" | xargs) == '1 1 2 2' ]]
+	[[ $(cut -f 6-8 "$D/rows" | uniq) == "$D/lmtp"$'\t\t0' ]]
 	said 1 LHLO
 	said 2 MAIL
 	sink_end
@@ -224,6 +225,7 @@ no_socket()
 {
 	give 75 host="unix:$D/nothing" -- s@x.test r@x.test
 	row 1 r@x.test transient 451 4.4.1 "connect to $D/nothing: No such file or directory"
+	[[ $(cut -f 6-9 "$D/rows") == "$D/nothing"$'\t\t0\tconnect' ]]
 	: >"$D/file"
 	chmod 666 "$D/file"
 	give 75 host="unix:$D/file" -- s@x.test r@x.test

@@ -52,6 +52,18 @@ malformed()
 	malformed 'W:\0\0\0\0\r\n'
 }
 
+@test "what a server said is escaped once" {
+	VIA=agent
+	fake_start 'W:\x01\xff\\\0x\tgo\r\n' C
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 \
+		"malformed reply from * while *: \\\\x01\\\\xFF\\\\\\\\?x\\\\tgo"
+	fake_start 'S:220 x' L 'W:354 a\x7f\r\n' C
+	give 75 host="127.0.0.1:$port" -- s@x.test r@x.test
+	row 1 r@x.test transient 451 4.5.0 \
+		"unexpected reply from * while *: 354 a\\\\x7F"
+}
+
 garbage()
 {
 	fake_start "${HELLO[@]}" L 'S:250 m' L 'S:garbage' C

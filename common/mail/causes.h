@@ -40,7 +40,8 @@ CAUSE(TLS_REFUSED,	451, 4, 7, 4, BY_TLS,	"TLS is required, but host %s refused t
 CAUSE(TLS_HANDSHAKE,	451, 4, 7, 5, BY_TLS,	"TLS handshake with %s failed: %s")
 CAUSE(TLS_UNVERIFIED,	451, 4, 7, 5, BY_TLS,	"Server certificate not verified: %s")
 CAUSE(TLS_INJECTION,	451, 4, 7, 0, BY_TLS,	"plain text from %s behind its answer to STARTTLS")
-CAUSE(AUTH_UNUSABLE,	454, 4, 7, 0, BY_AGENT,	"host %s: %s")
+CAUSE(AUTH_NOT_OFFERED, 454, 4, 7, 0, BY_AGENT, "SASL authentication not offered by host %s")
+CAUSE(AUTH_UNUSABLE,	454, 4, 7, 0, BY_AGENT,	"SASL authentication with %s not possible: %s")
 CAUSE(AUTH_FAILED,	454, 4, 7, 0, BY_AGENT,	"SASL authentication with %s failed: %s")
 
 /* message and addresses */

@@ -202,8 +202,8 @@ int	frame_deliver_facts(const struct frame *, struct deliver_facts *,
 struct answer {
 	struct reply	 reply;
 	const char	*host;		/* "" where there was none */
-	const char	*address;
-	uint16_t	 port;
+	const char	*address;	/* "" and 0 also where the host is */
+	uint16_t	 port;		/* the path of a UNIX socket */
 	const char	*tls;		/* or NULL */
 	uint32_t	 wait_ms;	/* for a free connection */
 	uint32_t	 connect_ms;	/* up to MAIL; 0 on a kept connection */

@@ -19,6 +19,34 @@ host_name(const struct work *w)
 	return w->route->hosts[w->host].name;
 }
 
+/* As smtp_session_peer() of a session there. */
+static const char *
+peer_text(const struct work *w, char *to, size_t size)
+{
+	const struct addr *addr = &w->addrs[w->addr];
+	const char *host = host_name(w);
+	char text[ADDR_TEXT_MAX];
+
+	if (addr_family(addr) == AF_UNIX)
+		strlcpy(to, host, size);
+	else
+		snprintf(to, size, "%s[%s]:%u", host, addr_format(addr, text,
+		    sizeof(text)), addr_port(addr));
+	return to;
+}
+
+/* The present address has failed; a socket's host says all. */
+static void
+address_failed(struct work *w, const struct reply *r)
+{
+	const struct addr *addr = &w->addrs[w->addr];
+	char text[ADDR_TEXT_MAX] = "";
+
+	if (addr_family(addr) != AF_UNIX)
+		addr_format(addr, text, sizeof(text));
+	work_remember(w, r, host_name(w), text, addr_port(addr));
+}
+
 /* The local address for a connection to addr: the envelope's, or one of the
  * relay's; false: there is none of that family. */
 static bool
@@ -122,7 +150,7 @@ work_try_address(struct work *w)
 	if (!pick_source(w, addr, &source)) {
 		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
 		    CAUSE_NO_SOURCE, text);
-		work_remember(w, &r, host_name(w), text, addr_port(addr));
+		address_failed(w, &r);
 		work_next_address(w);
 		return;
 	}
@@ -130,7 +158,7 @@ work_try_address(struct work *w)
 	    !w->target->is_name_trusted) {
 		reply_cause(&r, w->job.d->arena, STAGE_NONE,
 		    CAUSE_UNTRUSTED_NAME, host_name(w));
-		work_remember(w, &r, host_name(w), text, addr_port(addr));
+		address_failed(w, &r);
 		work_next_address(w);
 		return;
 	}
@@ -145,11 +173,9 @@ work_try_address(struct work *w)
 static void
 open_failed(struct work *w, int error)
 {
-	const struct addr *addr = &w->addrs[w->addr];
-	char text[ADDR_TEXT_MAX], source[ADDR_TEXT_MAX];
+	char source[ADDR_TEXT_MAX];
 	struct reply r;
 
-	addr_format(addr, text, sizeof(text));
 	if (w->has_bind && (error == EADDRNOTAVAIL || error == EADDRINUSE))
 		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
 		    CAUSE_SOURCE_FAILED, addr_format(&w->source, source,
@@ -157,7 +183,7 @@ open_failed(struct work *w, int error)
 	else
 		reply_cause(&r, w->job.d->arena, STAGE_CONNECT,
 		    CAUSE_LOCAL_ERROR, strerror(error));
-	work_remember(w, &r, host_name(w), text, addr_port(addr));
+	address_failed(w, &r);
 	work_next_address(w);
 }
 
@@ -165,22 +191,6 @@ static struct smtp_session *
 session_of(struct pool_place *place)
 {
 	return (struct smtp_session *)(void *)place;
-}
-
-/* As smtp_session_peer() of a session there. */
-static const char *
-peer_text(const struct work *w, char *to, size_t size)
-{
-	const struct addr *addr = &w->addrs[w->addr];
-	char text[ADDR_TEXT_MAX];
-
-	addr_format(addr, text, sizeof(text));
-	if (addr_family(addr) == AF_UNIX)
-		strlcpy(to, text, size);
-	else
-		snprintf(to, size, "%s[%s]:%u", host_name(w), text,
-		    addr_port(addr));
-	return to;
 }
 
 /* A new connection would come to nothing: this host refused the login. */
@@ -191,7 +201,7 @@ is_login_refused(struct work *w)
 	struct smtp_relay *relay = w->relay;
 	int64_t now = loop_now_ms(relay->loop);
 	const struct memo_row *row;
-	char text[ADDR_TEXT_MAX], peer[512];
+	char peer[512];
 	struct reply r;
 
 	if (relay->auth == NULL ||
@@ -199,8 +209,7 @@ is_login_refused(struct work *w)
 		return false;
 	auth_refusal_answer(relay->auth, w->job.d->arena,
 	    peer_text(w, peer, sizeof(peer)), row, now, &r);
-	work_remember(w, &r, host_name(w),
-	    addr_format(addr, text, sizeof(text)), addr_port(addr));
+	address_failed(w, &r);
 	return true;
 }
 

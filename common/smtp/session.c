@@ -37,7 +37,7 @@ const char *
 smtp_session_peer(const struct smtp_session *s, char *to, size_t size)
 {
 	if (addr_family(&s->addr) == AF_UNIX)
-		snprintf(to, size, "%s", s->address);
+		snprintf(to, size, "%s", s->host);
 	else
 		snprintf(to, size, "%s[%s]:%u", s->host, s->address,
 		    addr_port(&s->addr));
@@ -431,18 +431,31 @@ fail_connect(struct smtp_session *s, const char *why)
 	session_fail(s, &r, FAIL_CONNECT);
 }
 
+/* The bytes are escaped by whoever shows the text; it ends at a NUL. */
+static const char *
+begin_of(char to[SHOWN_BYTES + 1], const char *p, size_t n)
+{
+	size_t i;
+
+	if (n > SHOWN_BYTES)
+		n = SHOWN_BYTES;
+	while (n > 0 && (p[n - 1] == '\n' || p[n - 1] == '\r'))
+		n--;
+	for (i = 0; i < n; i++)
+		to[i] = p[i] == '\0' ? '?' : p[i];
+	to[n] = '\0';
+	return to;
+}
+
 void
 session_unexpected(struct smtp_session *s, enum smtp_verb v,
     const struct raw_reply *raw)
 {
-	char shown[4 * SHOWN_BYTES];
-	size_t n = raw->len < SHOWN_BYTES ? raw->len : SHOWN_BYTES;
+	char shown[SHOWN_BYTES + 1];
 
 	(void)v;
-	while (n > 0 && (raw->lines[n - 1] == '\n' || raw->lines[n - 1] == '\r'))
-		n--;
-	str_escape(shown, sizeof(shown), raw->lines, n);
-	fail_while(s, CAUSE_UNEXPECTED, CAUSE_MALFORMED_AFTER_DOT, shown);
+	fail_while(s, CAUSE_UNEXPECTED, CAUSE_MALFORMED_AFTER_DOT,
+	    begin_of(shown, raw->lines, raw->len));
 }
 
 static void
@@ -539,10 +552,10 @@ got_reply(struct smtp_session *s, const struct raw_reply *raw)
 static void
 got_garbage(struct smtp_session *s, const char *p, size_t n)
 {
-	char shown[4 * SHOWN_BYTES];
+	char shown[SHOWN_BYTES + 1];
 
-	str_escape(shown, sizeof(shown), p, n < SHOWN_BYTES ? n : SHOWN_BYTES);
-	fail_while(s, CAUSE_MALFORMED, CAUSE_MALFORMED_AFTER_DOT, shown);
+	fail_while(s, CAUSE_MALFORMED, CAUSE_MALFORMED_AFTER_DOT,
+	    begin_of(shown, p, n));
 }
 
 /* The whole replies in p; the bytes taken, or n where the session is over. */
@@ -785,7 +798,8 @@ smtp_session_open(struct loop *loop, const struct smtp_conf *conf,
 	s->is_lmtp = to->is_lmtp;
 	s->addr = *to->addr;
 	s->host = xstrdup(to->host);
-	s->address = xstrdup(addr_format(to->addr, text, sizeof(text)));
+	s->address = xstrdup(addr_family(to->addr) == AF_UNIX ? "" :
+	    addr_format(to->addr, text, sizeof(text)));
 	s->key = xstrdup(to->key);
 	s->ehlo = xstrdup(to->ehlo);
 	s->policy = to->policy;

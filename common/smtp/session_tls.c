@@ -113,12 +113,12 @@ describe_channel(struct smtp_session *s, struct sasl_channel *ch,
 }
 
 static void
-cannot_login(struct smtp_session *s, const char *why)
+cannot_login(struct smtp_session *s, enum cause cause, const char *why)
 {
 	char peer[512];
 	struct reply r;
 
-	reply_cause(&r, session_arena(s), STAGE_AUTH, CAUSE_AUTH_UNUSABLE,
+	reply_cause(&r, session_arena(s), STAGE_AUTH, cause,
 	    smtp_session_peer(s, peer, sizeof(peer)), why);
 	s->login = REFUSED;
 	session_decline(s, &r);
@@ -150,19 +150,23 @@ session_login(struct smtp_session *s)
 	char error[SASL_ERROR_MAX];
 	struct sasl_channel ch;
 	struct sasl_choice choice;
+	enum sasl_choosing how;
 	const char *line;
 
 	if (is_refused(s))
 		return;
 	describe_channel(s, &ch, binding);
-	if (credentials_refresh(&auth->credentials, error,
-	    sizeof(error)) == -1 ||
-	    sasl_choose(s->auth_offer, &auth->conf->mechanisms,
-	    &auth->credentials, &ch, &choice, error, sizeof(error)) !=
-	    SASL_CHOSEN ||
+	how = sasl_choose(s->auth_offer, &auth->conf->mechanisms,
+	    &auth->credentials, &ch, &choice, error, sizeof(error));
+	if (how == SASL_NOT_OFFERED) {
+		cannot_login(s, CAUSE_AUTH_NOT_OFFERED, NULL);
+		return;
+	}
+	if (how != SASL_CHOSEN || credentials_refresh(&auth->credentials,
+	    error, sizeof(error)) == -1 ||
 	    (s->sasl = sasl_new(&choice, &auth->credentials, &ch,
 	    &auth->cache, error, sizeof(error))) == NULL) {
-		cannot_login(s, error);
+		cannot_login(s, CAUSE_AUTH_UNUSABLE, error);
 		return;
 	}
 	auth_begins(auth, &s->addr, loop_now_ms(s->loop), &s->try);
