@@ -304,6 +304,18 @@ client_cert()
 	refused_option tls.match='a b' 'tls.match'
 }
 
+@test "R-TL-04: a private key that everybody can read: said once" {
+	local mode
+	for mode in 600 640 644; do
+		install -m "$mode" "$CERTS/client.pem" "$D/key.pem"
+		rm -f "$D/log.agent"
+		VIA=agent give 75 host=127.0.0.1:9 tls.certfile="$D/key.pem" \
+			-- s@x.test r@x.test
+		[[ $(grep -c 'tls.certfile: .* everybody can read .*0644' \
+			"$D/log.agent") -eq $((mode == 644)) ]]
+	done
+}
+
 @test "R-TL-06: unknown keys, files that cannot be used: refused at start" {
 	echo nothing >not.pem
 	refused_option tls.cafile=x 'tls.cafile'

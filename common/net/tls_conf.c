@@ -2,7 +2,9 @@
 #include "net/tls_conf.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "net/tls.h"
 
@@ -252,6 +254,20 @@ tls_conf_is_given(const struct tls_conf *conf)
 	    conf->session_cache != TLS_SESSION_CACHE;
 }
 
+/* Where the options are looked at, which is once; contexts are made again. */
+static void
+warn_if_open(const struct tls_conf *conf)
+{
+	bool is_apart = has(conf->keyfile);
+	const char *path = is_apart ? conf->keyfile : conf->certfile;
+	struct stat st;
+
+	if (has(path) && stat(path, &st) == 0 && (st.st_mode & S_IROTH))
+		log_warning("%s: %s: everybody can read this private key "
+		    "(mode %04o)", is_apart ? "tls.keyfile" : "tls.certfile",
+		    path, st.st_mode & 07777);
+}
+
 static bool
 is_dane(const struct tls_conf *conf)
 {
@@ -315,7 +331,8 @@ tls_conf_check(const struct tls_conf *conf, enum tls_agent agent,
 		if (ctx == NULL) {
 			report(arg, "tls", error);
 			n++;
-		}
+		} else
+			warn_if_open(conf);
 		tls_ctx_free(ctx);
 	}
 	return n;

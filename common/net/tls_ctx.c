@@ -6,9 +6,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -117,16 +115,6 @@ no_password(char *to, int size, int is_writing, void *arg)
 	return -1;
 }
 
-static void
-warn_if_open(const char *option, const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == 0 && (st.st_mode & S_IROTH))
-		log_warning("%s: %s: everybody can read this private key "
-		    "(mode %04o)", option, path, st.st_mode & 07777);
-}
-
 static int
 load_own(SSL_CTX *ctx, const struct tls_conf *conf, char *error, size_t size)
 {
@@ -147,7 +135,6 @@ load_own(SSL_CTX *ctx, const struct tls_conf *conf, char *error, size_t size)
 	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
 	    SSL_CTX_check_private_key(ctx) != 1)
 		return refuse(error, size, option, key);
-	warn_if_open(option, key);
 	return 0;
 }
 
