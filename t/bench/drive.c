@@ -391,8 +391,12 @@ report(const struct drive *d)
 	printf("pss_peak_kib %ld KiB\n", d->pss_peak_kib);
 	printf("private_idle_kib %ld KiB\n", d->idle.private_kib);
 	printf("private_peak_kib %ld KiB\n", d->private_peak_kib);
-	if (d->hold_ms > 0)
+	printf("rss_idle_kib %ld KiB\n", d->idle.rss_kib);
+	printf("rss_peak_kib %ld KiB\n", d->last.rss_peak_kib);
+	if (d->hold_ms > 0) {
 		printf("pss_held_kib %ld KiB\n", d->held.pss_kib);
+		printf("rss_held_kib %ld KiB\n", d->held.rss_kib);
+	}
 }
 
 /* ---- the command line ---- */

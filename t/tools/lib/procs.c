@@ -1,7 +1,8 @@
 /*
  * procs.c - CPU time and memory of other processes, from /proc: schedstat for
  * CPU time in nanoseconds, stat for its split in ticks, smaps_rollup for the
- * proportional share of memory.  What cannot be read counts as nothing.
+ * proportional share of memory, status for all that is resident, now and at
+ * most.  What cannot be read counts as nothing.
  */
 #include "procs.h"
 
@@ -58,6 +59,14 @@ add_memory(struct procs_usage *u, pid_t pid)
 		else if (sscanf(line, "Private_Clean: %ld", &kib) == 1 ||
 		    sscanf(line, "Private_Dirty: %ld", &kib) == 1)
 			u->private_kib += kib;
+	fclose(f);
+	if ((f = proc_open(pid, "status")) == NULL)
+		return;
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+			u->rss_kib += kib;
+		else if (sscanf(line, "VmHWM: %ld", &kib) == 1)
+			u->rss_peak_kib += kib;
 	fclose(f);
 }
 

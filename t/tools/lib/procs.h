@@ -10,6 +10,7 @@ struct procs_usage {
 	double		 cpu_s;			/* of the main threads, exact */
 	double		 user_s, sys_s;		/* counted in ticks */
 	long		 pss_kib, private_kib;
+	long		 rss_kib, rss_peak_kib;
 };
 
 /* Add a process and its children; memory, which costs more, if asked for. */
