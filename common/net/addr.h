@@ -46,7 +46,7 @@ addr_family(const struct addr *a)
 }
 
 struct hostspec {
-	const char	*host;		/* name, literal without brackets, path */
+	const char	*host;		/* name, bare literal, path */
 	uint16_t	 port;
 	bool		 is_unix;
 	bool		 is_literal;

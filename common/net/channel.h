@@ -23,7 +23,8 @@ struct channel;
 struct channel_ops {
 	/* fd: the descriptor that came with the frame, or -1; the callee owns
 	 * it. May call channel_close() and channel_free(). */
-	void	(*frame)(void *arg, const struct frame *, const void *bytes, int fd);
+	void	(*frame)(void *arg, const struct frame *, const void *bytes,
+		    int fd);
 	/* The peer closed (error NULL) or the channel failed (what went
 	 * wrong); called once, never after channel_close().  Whole frames that
 	 * the peer sent before were handed out, except on a paused channel
@@ -53,9 +54,10 @@ struct buf	*channel_out(struct channel *);
 void		 channel_queued(struct channel *, size_t frame_start, int fd);
 /* Queue an encoded frame; -1 with errno ENOBUFS where out_max is reached, and
  * fd stays the caller's. */
-int		 channel_put(struct channel *, const void *frame, size_t, int fd);
+int		 channel_put(struct channel *, const void *frame, size_t,
+		    int fd);
 
-size_t		 channel_pending(const struct channel *);	/* bytes not sent */
+size_t		 channel_pending(const struct channel *);  /* bytes not sent */
 /* Bytes queued / sent since the start: a moment can be remembered and later
  * asked for ("has what I queued then left?"). */
 uint64_t	 channel_queued_total(const struct channel *);

@@ -63,11 +63,13 @@ void		 loop_stop(struct loop *, int status);
 int64_t		 loop_now_ms(struct loop *);
 
 void		 later_init(struct later *, loop_cb *, void *arg);
-void		 loop_later(struct loop *, struct later *); /* again: no effect */
+/* Again while it waits: no effect. */
+void		 loop_later(struct loop *, struct later *);
 void		 later_hold(struct later_list *, struct later *);
 void		 loop_forget(struct loop *, struct later *);
 
-void		 timer_init(struct timer *, struct loop *, loop_cb *, void *arg);
+void		 timer_init(struct timer *, struct loop *, loop_cb *,
+		    void *arg);
 void		 timer_set(struct timer *, int64_t after_ms);
 void		 timer_stop(struct timer *);	/* cheap; may stay armed */
 void		 timer_clear(struct timer *);	/* before its memory goes */

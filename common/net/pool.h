@@ -53,7 +53,7 @@ struct pool_ops {
 struct pool_limits {
 	uint32_t	 per_host;	/* places */
 	int64_t		 idle_ms;	/* 0: kept only for one who waits */
-	struct share	*share;		/* counts with other processes, or NULL */
+	struct share	*share;		/* with other processes, or NULL */
 };
 
 struct pool	*pool_new(struct loop *, const struct pool_limits *,

@@ -15,7 +15,7 @@
 struct resolver;
 
 struct resolved {
-	struct addr	 addrs[RESOLVE_ADDRS_MAX];	/* system's order, port 0 */
+	struct addr	 addrs[RESOLVE_ADDRS_MAX];	/* in order, port 0 */
 	size_t		 n;
 	bool		 is_temporary;	/* n == 0: may work later */
 	const char	*error;		/* n == 0: static text */

@@ -101,12 +101,12 @@ struct tls_policy tls_policy_of(const struct tls_conf *, enum tls_agent,
  * What holds for one message: `asked` is what the recipient's domain asks for
  * (DANE, MTA-STS; TLS_NONE: nothing), the stronger of the two counts, unless
  * there is never to be TLS.  A message that waives TLS is not bound by what the
- * domain asks for, and with tls_required_header = honour not by tls_mode either;
- * TLS is tried all the same.
+ * domain asks for, and with tls_required_header = honour not by tls_mode
+ * either; TLS is tried all the same.
  */
 void	tls_policy_join(struct tls_policy *, enum tls_level asked,
 	    const struct tls_conf *, bool waives_tls);
-/* Could the message's waiver change anything? Else it need not be looked for. */
+/* Could the message's waiver change anything?  Else it is not looked for. */
 bool	tls_policy_hears_waiver(const struct tls_policy *, enum tls_level asked,
 	    const struct tls_conf *);
 

@@ -219,7 +219,7 @@ mail_dsn(const struct smtp_session *s, const struct envelope *env,
 	const char *ret = env->ret == RET_FULL ? " RET=FULL" :
 	    env->ret == RET_HDRS ? " RET=HDRS" : "";
 
-	if (!has(s, EXT_DSN))				/* RFC 3461 §4.3, §4.4 */
+	if (!has(s, EXT_DSN))			/* RFC 3461 §4.3, §4.4 */
 		return "";
 	if (env->envid == NULL)
 		return ret;
@@ -303,7 +303,7 @@ mail_send(struct smtp_session *s)
 	const char *from, *error;
 	char size[32] = "";
 
-	if (has(s, EXT_SIZE))					/* RFC 1870 §6 */
+	if (has(s, EXT_SIZE))				/* RFC 1870 §6 */
 		snprintf(size, sizeof(size), " SIZE=%llu",
 		    (unsigned long long)tx->wire_len);
 	from = tx->job->sender.local == NULL ? "" :
@@ -311,12 +311,12 @@ mail_send(struct smtp_session *s)
 	    &error);
 	session_say(s, "MAIL FROM:<%s>%s%s%s%s%s%s", from == NULL ? "" : from,
 	    size,
-	    tx->is_binary ? " BODY=BINARYMIME" :		/* RFC 3030 §3 */
+	    tx->is_binary ? " BODY=BINARYMIME" :	/* RFC 3030 §3 */
 	    has(s, EXT_8BITMIME) && tx->job->look->facts.has_8bit &&
 	    tx->writer == NULL ? " BODY=8BITMIME" : "",		/* RFC 6152 */
 	    has(s, EXT_SMTPUTF8) && needs_smtputf8(tx) ?
 	    " SMTPUTF8" : "",					/* RFC 6531 */
-	    s->login == TAKEN ? " AUTH=<>" : "",		/* RFC 4954 §5 */
+	    s->login == TAKEN ? " AUTH=<>" : "",	/* RFC 4954 §5 */
 	    (tx->job->d->env.flags & ENV_REQUIRETLS) != 0 ?
 	    " REQUIRETLS" : "",					/* RFC 8689 */
 	    mail_dsn(s, &tx->job->d->env, arena));
@@ -377,7 +377,7 @@ rcpt_send(struct smtp_session *s)
 	if (rcpt->state != RCPT_OPEN)
 		return;			/* answered without asking */
 	if (s->offer.rcpt_max != 0 && tx->nasked >= s->offer.rcpt_max) {
-		tx_put_off(tx, i);				/* RFC 9422 §4 */
+		tx_put_off(tx, i);			/* RFC 9422 §4 */
 		return;
 	}
 	to = address_wire(&tx->job->rcpts[rcpt->index],

@@ -99,8 +99,8 @@ got_unawaited(struct smtp_session *s, const struct raw_reply *raw)
 	    raw->code >= 400)
 		session_fail_as_told(s, BODY, raw);
 	else
-		session_fail_while(s, CAUSE_UNSOLICITED, CAUSE_MALFORMED_AFTER_DOT,
-		    "unexpected data");
+		session_fail_while(s, CAUSE_UNSOLICITED,
+		    CAUSE_MALFORMED_AFTER_DOT, "unexpected data");
 }
 
 static void
@@ -271,15 +271,16 @@ on_timeout(void *arg)
 	if (tx != NULL && tx->job != NULL && tx->dot == UNSAID &&
 	    tx->job->d->deadline_ms != 0 &&
 	    tx->job->d->deadline_ms <= loop_now_ms(s->loop)) {
-		reply_cause(&r, session_arena(s), smtp_steps[session_doing(s)].stage,
-		    CAUSE_DEADLINE);
+		reply_cause(&r, session_arena(s),
+		    smtp_steps[session_doing(s)].stage, CAUSE_DEADLINE);
 		session_fail(s, &r, FAIL_LOCAL);
 	} else if (!s->is_open)
 		session_fail_connect(s, strerror(ETIMEDOUT));
 	else if (s->is_shaking)
 		session_tls_failed(s, strerror(ETIMEDOUT));
 	else
-		session_fail_while(s, CAUSE_TIMEOUT, CAUSE_TIMEOUT_AFTER_DOT, NULL);
+		session_fail_while(s, CAUSE_TIMEOUT,
+		    CAUSE_TIMEOUT_AFTER_DOT, NULL);
 }
 
 /* ---- the engine ---- */

@@ -29,8 +29,8 @@ struct smtp_tx;
 
 enum smtp_verb {
 	IDLE,			/* nothing to say now */
-	GREETING, EHLO, HELO, LHLO, STARTTLS, AUTH, PREPARE, MAIL, RCPT, DATA, BDAT, BODY, DOT,
-	RSET, QUIT,
+	GREETING, EHLO, HELO, LHLO, STARTTLS, AUTH, PREPARE, MAIL, RCPT, DATA,
+	BDAT, BODY, DOT, RSET, QUIT,
 	SMTP_VERBS
 };
 
@@ -177,7 +177,7 @@ struct smtp_step {
 	void		(*send)(struct smtp_session *);
 	void		(*reply)(struct smtp_session *, uint32_t rcpt,
 			    const struct raw_reply *);
-	bool		 is_last;	/* of a pipelined group (RFC 2920 §3.1) */
+	bool		 is_last;	/* of a group (RFC 2920 §3.1) */
 	bool		 is_data;	/* waits data_timeout */
 	bool		 is_of_tx;
 };

@@ -195,8 +195,8 @@ say_some(struct smtp_session *s)
 	struct reply r;
 	bool any;
 
-	while (!s->is_over && !s->has_bad_line && s->is_open && conn_has_room(s->conn) &&
-	    buf_len(&out) < OUT_BYTES_TURN &&
+	while (!s->is_over && !s->has_bad_line && s->is_open &&
+	    conn_has_room(s->conn) && buf_len(&out) < OUT_BYTES_TURN &&
 	    (v = smtp_next(s)) != IDLE && may_say(s))
 		smtp_steps[v].send(s);
 	if (!s->is_over && s->has_bad_line) {

@@ -404,7 +404,8 @@ report(const struct drive *d)
 static void
 usage(void)
 {
-	fputs("usage: drive [option...] [--option=NAME=VALUE...] AGENT [ARG...]\n"
+	fputs("usage: drive [option...] [--option=NAME=VALUE...] AGENT "
+	    "[ARG...]\n"
 	    "       drive [option...] --socket=PATH [--pid=PID]\n"
 	    "  --count=N       messages (10000)\n"
 	    "  --in-flight=N   of them without an answer (40)\n"
