@@ -28,11 +28,11 @@ make_tx(struct work *w)
 	return tx;
 }
 
-/* The recipients of tx that have no answer are to be done again, in their
- * order. */
-static void
-take_back(struct work *w, struct smtp_tx *tx)
+/* The recipients that have no answer are to be done again, in their order. */
+struct smtp_tx *
+work_take_back(struct work *w)
 {
+	struct smtp_tx *tx = w->tx;
 	uint32_t i;
 
 	for (i = 0; i < tx->nrcpt; i++)
@@ -43,6 +43,7 @@ take_back(struct work *w, struct smtp_tx *tx)
 	w->tx = NULL;
 	w->session = NULL;
 	w->state = WORK_IDLE;
+	return tx;
 }
 
 /* The session is free: for the next one, or to be ended. */
@@ -72,7 +73,7 @@ on_tx_over(struct smtp_session *s, struct smtp_tx *tx)
 
 	if (tx->job != NULL) {
 		w = (struct work *)(void *)tx->job;
-		take_back(w, tx);
+		work_take_back(w);
 	}
 	tx_free(tx);
 	agent_touch_stats(r->agent);
@@ -112,6 +113,8 @@ on_failed(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r,
 	struct work *w;
 	bool is_stale, is_sent;
 
+	if (s->racer != NULL)
+		relay_rival_failed(s, r);
 	if (tx == NULL)
 		return;
 	is_sent = tx->dot != UNSAID && tx_any_done(tx);
@@ -119,7 +122,7 @@ on_failed(struct smtp_session *s, struct smtp_tx *tx, const struct reply *r,
 	    (tx->dot == UNSAID || how == FAIL_CLOSING);
 	w = tx->job == NULL ? NULL : (struct work *)(void *)tx->job;
 	if (w != NULL)
-		take_back(w, tx);
+		work_take_back(w);
 	tx_free(tx);
 	if (w == NULL)
 		return;
@@ -164,13 +167,14 @@ work_cancel(struct work *w)
 			return;
 		tx = w->tx;
 		smtp_session_abort(w->session);
-		take_back(w, tx);
+		work_take_back(w);
 		tx_free(tx);
 		break;
 	case WORK_IDLE:
 		break;
 	}
 	w->state = WORK_IDLE;
+	work_forget_race(w);
 	work_answer_cause(w, CAUSE_CANCELLED, NULL);
 }
 
@@ -187,6 +191,7 @@ on_gone(struct smtp_session *s)
 }
 
 const struct smtp_session_ops relay_session_ops = {
+	.opened = relay_on_opened,
 	.tx_over = on_tx_over,
 	.failed = on_failed,
 	.gone = on_gone,

@@ -127,7 +127,7 @@ work_next_address(struct work *w)
 	w->want_fresh = w->no_tls = false;
 	if (++w->addr < w->naddrs)
 		work_try_address(w);
-	else
+	else if (!work_wait_for_rival(w))
 		next_host(w);
 }
 

@@ -136,6 +136,16 @@ ask_for_place(struct work *w)
 	pool_ask(r->pool, &w->addrs[w->addr], &w->wait);
 }
 
+static void
+take_terms(struct work *w, const struct addr *source)
+{
+	if (source != NULL)
+		w->source = *source;
+	w->has_bind = source != NULL;
+	pick_policy(w, &w->addrs[w->addr]);
+	make_key(w, source);
+}
+
 /* The present address, once more or for the first time. */
 void
 work_try_address(struct work *w)
@@ -162,12 +172,17 @@ work_try_address(struct work *w)
 		work_next_address(w);
 		return;
 	}
-	if (source != NULL)
-		w->source = *source;
-	w->has_bind = source != NULL;
-	pick_policy(w, addr);
-	make_key(w, source);
+	take_terms(w, source);
 	ask_for_place(w);
+}
+
+void
+work_set_terms(struct work *w)
+{
+	const struct addr *source;
+
+	if (pick_source(w, &w->addrs[w->addr], &source))
+		take_terms(w, source);
 }
 
 static void
@@ -262,6 +277,7 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 	r->connections++;
 	pool_enter(wait, &s->place, s->key);
 	work_talk(w, s);
+	work_start_race(w);
 }
 
 static void

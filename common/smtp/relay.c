@@ -53,8 +53,10 @@ smtp_relay_over(void *state, struct delivery *d)
 	uint32_t i;
 
 	(void)state;
-	for (i = 0; m != NULL && i < m->nworks; i++)
+	for (i = 0; m != NULL && i < m->nworks; i++) {
+		work_forget_race(&m->works[i]);
 		work_forget_target(&m->works[i]);
+	}
 }
 
 /* ---- the whole ---- */

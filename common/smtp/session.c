@@ -29,6 +29,12 @@ has_surplus(const struct smtp_session *s)
 	return s->nawaited == 0 && !buf_is_empty(&s->in);
 }
 
+void
+smtp_session_leave(struct smtp_session *s)
+{
+	session_detach(s);
+}
+
 bool
 smtp_session_is_usable(const struct smtp_session *s)
 {
@@ -205,6 +211,8 @@ on_opened(void *arg)
 
 	s->is_open = true;
 	session_trace_event(s, "connected");
+	if (s->ops->opened != NULL)
+		s->ops->opened(s);
 	if (s->tx != NULL && s->tx->job != NULL)
 		delivery_connected(s->tx->job->d);
 	if (s->policy.is_wrapper) {

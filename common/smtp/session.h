@@ -56,6 +56,8 @@ enum smtp_failure {
 };
 
 struct smtp_session_ops {
+	/* Connected; nothing was said yet. May be NULL. */
+	void	(*opened)(struct smtp_session *);
 	/*
 	 * The transaction is over, all its recipients are answered or put
 	 * off; the session can take another by smtp_session_start(), or be
@@ -80,6 +82,7 @@ struct smtp_session {
 	const struct smtp_conf *conf;
 	const struct smtp_session_ops *ops;
 	void		*owner;
+	void		*racer;		/* the owner's business */
 	bool		 is_lmtp;
 	bool		 want_trace;
 
@@ -152,6 +155,8 @@ struct smtp_session *smtp_session_open(struct loop *, const struct smtp_conf *,
 /* A transaction for a session that has none; it begins at the end of the turn,
  * or when the server has been greeted. */
 void	smtp_session_start(struct smtp_session *, struct smtp_tx *);
+/* Its transaction is the caller's again; only while it is connecting. */
+void	smtp_session_leave(struct smtp_session *);
 /* May it take another transaction? */
 bool	smtp_session_is_usable(const struct smtp_session *);
 /* Say goodbye; gone() follows. */

@@ -18,6 +18,7 @@ work_answer_rest(struct work *w, const struct answer *a)
 	uint32_t i, n = w->ntodo, who;
 
 	/* The delivery outlives this turn, so all of it stays readable. */
+	work_end_race(w);
 	w->ntodo = 0;
 	w->job.open -= n;
 	for (i = 0; i < n; i++)

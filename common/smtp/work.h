@@ -1,6 +1,6 @@
 /*
  * work.h - a delivery under way and the relay it belongs to; private to
- * relay.c, work.c, attempt.c, place.c and hosts.c.
+ * relay.c, work.c, attempt.c, place.c, hosts.c and race.c.
  *
  *	relay.c		a delivery comes, is cancelled, is over
  *	work.c		what the envelope asks for, which recipients go
@@ -8,6 +8,7 @@
  *	hosts.c		the route, and which host and address is next
  *	place.c		under which policy, and a place in the pool
  *	attempt.c	a transaction, and what its end means
+ *	race.c		one address beside another
  */
 #ifndef SMTP_WORK_H
 #define SMTP_WORK_H
@@ -83,6 +84,10 @@ struct work {
 	const char	*key;		/* what a connection is made with */
 	struct smtp_session *session;	/* WORK_TALKING */
 	struct smtp_tx	*tx;
+	struct smtp_session *rival;	/* connecting beside session, or NULL */
+	uint32_t	 rival_addr;	/* its */
+	struct timer	 slow;		/* session has lost its head start */
+	bool		 has_timer;
 };
 
 struct smtp_relay {
@@ -129,12 +134,28 @@ bool	work_is_exhausted(struct work *);
 /* ---- place.c ---- */
 
 void	work_try_address(struct work *);
+/* Source, policy and key for the present address, which has been tried. */
+void	work_set_terms(struct work *);
 extern const struct pool_ops relay_pool_ops;
+
+/* ---- race.c ---- */
+
+/* The session connects from now on. */
+void	work_start_race(struct work *);
+/* Without the rival, if there is one. */
+void	work_end_race(struct work *);
+void	work_forget_race(struct work *);
+/* No other address is left: the rival's it is; false: there is none. */
+bool	work_wait_for_rival(struct work *);
+void	relay_on_opened(struct smtp_session *);
+void	relay_rival_failed(struct smtp_session *, const struct reply *);
 
 /* ---- attempt.c ---- */
 
 /* A transaction for what is to do, over this session. */
 void	work_talk(struct work *, struct smtp_session *);
+/* What was under way is to be done again; the transaction is the caller's. */
+struct smtp_tx *work_take_back(struct work *);
 /* Stop, unless the end of data may have left. */
 void	work_cancel(struct work *);
 extern const struct smtp_session_ops relay_session_ops;
