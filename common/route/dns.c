@@ -110,9 +110,16 @@ on_start(void *arg)
 {
 	struct dns *d = arg;
 	struct dns_question *q;
+	unsigned i;
 
-	while (d->nstarted < DNS_ASKED_MAX &&
-	    (q = TAILQ_FIRST(&d->line)) != NULL) {
+	if (d->start_timer.due_ms != 0)
+		return;			/* had its burst just now */
+	for (i = 0; d->nstarted < DNS_ASKED_MAX &&
+	    (q = TAILQ_FIRST(&d->line)) != NULL; i++) {
+		if (i == DNS_BURST_MAX) {
+			timer_set(&d->start_timer, 1);
+			break;
+		}
 		TAILQ_REMOVE(&d->line, q, in_line);
 		d->nline--;
 		d->nstarted++;
@@ -259,6 +266,7 @@ dns_new(struct loop *loop, const struct dns_conf *conf, char *error,
 	TAILQ_INIT(&d->line);
 	TAILQ_INIT(&d->ready);
 	later_init(&d->start_later, on_start, d);
+	timer_init(&d->start_timer, loop, on_start, d);
 	later_init(&d->answer_later, on_answers, d);
 	return d;
 }
@@ -285,6 +293,7 @@ dns_free(struct dns *d)
 	while ((q = TAILQ_FIRST(&d->ready)) != NULL)
 		dns_cancel(q);
 	loop_forget(d->loop, &d->start_later);
+	timer_clear(&d->start_timer);
 	loop_forget(d->loop, &d->answer_later);
 	dns_servers_free(d->servers);
 	dns_hosts_free(d->hosts);

@@ -8,6 +8,8 @@
 #include "route/dns_servers.h"
 
 #define DNS_BUCKETS	1024
+#define DNS_BURST_MAX	100	/* questions a millisecond: a server's socket
+				 * holds some 250 */
 
 struct dns {
 	struct loop	*loop;
@@ -20,6 +22,7 @@ struct dns {
 	TAILQ_HEAD(, dns_question) line;	/* wait to be started */
 	unsigned	 nstarted, nline;
 	struct later	 start_later;
+	struct timer	 start_timer;
 	struct dns_query_list ready;		/* their answers have come */
 	struct later	 answer_later;
 	struct dns_stats stats;

@@ -124,6 +124,16 @@ time_to_wait(const struct dns_question *q)
 	return ms < left ? ms : left;
 }
 
+/* The end of this try's wait, or its repetition before. */
+static void
+set_timer(struct dns_question *q, const struct dns_try *t)
+{
+	int64_t wait = t->until_ms - now_ms(q);
+
+	timer_set(&q->timer, t->is_tcp || wait < q->repeat_ms ? wait :
+	    q->repeat_ms);
+}
+
 static int
 ask(struct dns_question *q, struct dns_server *s, bool is_tcp)
 {
@@ -139,14 +149,16 @@ ask(struct dns_question *q, struct dns_server *s, bool is_tcp)
 		/* EMFILE and the like are none of the server's. */
 		if (error == ECONNREFUSED || error == ENETUNREACH ||
 		    error == EHOSTUNREACH)
-			dns_server_missed(s, true, now_ms(q));
+			dns_server_is_down(s, now_ms(q));
 		return -1;
 	}
 	q->dns->stats.sent++;
+	q->repeat_ms = DNS_REPEAT_MS;
 	TAILQ_INSERT_TAIL(&q->tries, t, next);
 	if (++q->ntries > DNS_TRIES_OPEN_MAX)
 		drop_try(q, TAILQ_FIRST(&q->tries));
-	timer_set(&q->timer, time_to_wait(q));
+	t->until_ms = now_ms(q) + time_to_wait(q);
+	set_timer(q, t);
 	return 0;
 }
 
@@ -164,6 +176,7 @@ next_try(struct dns_question *q)
 	const struct dns_resolv *r = dns_servers_now(q->dns->servers,
 	    now_ms(q));
 	unsigned all = (1U << q->nservers) - 1;
+	struct dns_try *t;
 	size_t i;
 
 	for (;;) {
@@ -183,10 +196,13 @@ next_try(struct dns_question *q)
 		if (!(q->out & 1U << i) && ask(q, q->order[i], r->is_tcp) == 0)
 			return;
 	}
-	if (TAILQ_EMPTY(&q->tries))
+	if (TAILQ_EMPTY(&q->tries)) {
 		fail(q, q->error);
-	else
-		timer_set(&q->timer, q->deadline_ms - now_ms(q));
+		return;
+	}
+	t = TAILQ_LAST(&q->tries, dns_try_list);
+	t->until_ms = q->deadline_ms;
+	set_timer(q, t);
 }
 
 static void
@@ -195,8 +211,15 @@ on_timer(void *arg)
 	struct dns_question *q = arg;
 	struct dns_try *t = TAILQ_LAST(&q->tries, dns_try_list);
 
+	if (t != NULL && t->until_ms > now_ms(q)) {
+		if (dns_try_repeat(t))
+			q->dns->stats.sent++;
+		q->repeat_ms *= 2;
+		set_timer(q, t);
+		return;
+	}
 	if (t != NULL)
-		dns_server_missed(t->server, false, now_ms(q));
+		dns_server_missed(t->server, t->sent_ms, now_ms(q));
 	if (q->deadline_ms > now_ms(q)) {
 		next_try(q);
 		return;
@@ -368,7 +391,7 @@ on_answer(struct dns_try *t, const uint8_t *packet, size_t n)
 	}
 	dns_server_ref(s);
 	drop_try(q, t);
-	dns_server_answered(s);
+	dns_server_answered(s, now_ms(q));
 	judge(q, &reply, s, &was, was_newest);
 	dns_server_unref(s);
 	arena_free(arena);
@@ -387,7 +410,7 @@ on_failed(struct dns_try *t, int error)
 		ask_again(q, s, true);	/* where nobody can guess */
 	else {
 		if (!was_tcp)
-			dns_server_missed(s, true, now_ms(q));
+			dns_server_is_down(s, now_ms(q));
 		set_error(q, s, error == EBADMSG ? "answers to other questions"
 		    : strerror(error));
 		if (was_newest || TAILQ_EMPTY(&q->tries))

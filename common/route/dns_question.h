@@ -1,8 +1,9 @@
 /*
  * dns_question.h - one question and how it is put to the servers.
  *
- * Servers are asked one after the other, each with a wait, in rounds; a try
- * stays open while the next server is asked, so that a slow answer still
+ * Servers are asked one after the other, each with a wait, in rounds.  Within
+ * its wait a packet is repeated after 1, 3, 7, ... seconds, as it may be lost.
+ * A try stays open while the next server is asked, so that a slow answer still
  * counts.  A server that says it cannot (SERVFAIL, REFUSED, nonsense) is out
  * for this question; one that is not there is asked again in the next round.
  * After the last round what is left of the time-out is waited for an answer.
@@ -16,6 +17,7 @@
 #define DNS_TRIES_OPEN_MAX	4	/* the oldest one goes */
 #define DNS_PAUSE_MS		300	/* before a round, if nobody is there */
 #define DNS_WAIT_MIN_MS		50	/* for a try, however short the time */
+#define DNS_REPEAT_MS		1000	/* the first time, then twice as long */
 
 struct dns;
 
@@ -45,6 +47,7 @@ struct dns_question {
 	unsigned	 without_edns;		/* the same */
 	struct dns_try_list tries;		/* the newest last */
 	unsigned	 ntries;
+	int64_t		 repeat_ms;		/* the newest one, next time */
 	const char	*error;			/* static or strerror()'s */
 	struct dns_server *error_by;		/* a hold; or NULL */
 };

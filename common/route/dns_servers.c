@@ -144,24 +144,29 @@ dns_server_unref(struct dns_server *s)
 }
 
 void
-dns_server_answered(struct dns_server *s)
+dns_server_answered(struct dns_server *s, int64_t now_ms)
 {
 	if (s->down_until_ms != 0)
 		log_info("DNS server %s answers again", s->text);
+	s->heard_ms = now_ms;
 	s->missed = 0;
 	s->down_until_ms = 0;
 }
 
 void
-dns_server_missed(struct dns_server *s, bool is_sure, int64_t now_ms)
+dns_server_is_down(struct dns_server *s, int64_t now_ms)
 {
-	if (s->missed < DNS_MISSES_MAX)
-		s->missed = is_sure ? DNS_MISSES_MAX : s->missed + 1;
-	if (s->missed < DNS_MISSES_MAX)
-		return;
 	if (s->down_until_ms == 0)
 		log_warning("DNS server %s does not answer", s->text);
+	s->missed = DNS_MISSES_MAX;
 	s->down_until_ms = now_ms + DNS_DOWN_MS;
+}
+
+void
+dns_server_missed(struct dns_server *s, int64_t sent_ms, int64_t now_ms)
+{
+	if (s->heard_ms < sent_ms && ++s->missed >= DNS_MISSES_MAX)
+		dns_server_is_down(s, now_ms);
 }
 
 /* ---- all of them ---- */

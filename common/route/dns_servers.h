@@ -27,6 +27,7 @@ struct dns_server {
 	char		 text[ADDR_TEXT_MAX + 8];	/* with its port */
 	bool		 is_trusted;
 	unsigned	 missed;	/* tries in a row without an answer */
+	int64_t		 heard_ms;	/* its last answer */
 	int64_t		 down_until_ms;	/* 0: up */
 	int64_t		 no_edns_until_ms;
 	struct dns_tcp	*tcp;		/* its connection; dns_tcp.c's */
@@ -65,9 +66,13 @@ dns_server_ref(struct dns_server *s)
 	s->refs++;
 	return s;
 }
-/* It answered; it did not (is_sure: nobody is there). */
-void	dns_server_answered(struct dns_server *);
-void	dns_server_missed(struct dns_server *, bool is_sure, int64_t now_ms);
+/*
+ * It answered.  It did not what was sent then: of no weight where it answered
+ * something else since (one packet is lost easily).  Nobody is there.
+ */
+void	dns_server_answered(struct dns_server *, int64_t now_ms);
+void	dns_server_missed(struct dns_server *, int64_t sent_ms, int64_t now_ms);
+void	dns_server_is_down(struct dns_server *, int64_t now_ms);
 
 /* The file's text, overwritten. */
 void	dns_resolv_parse(struct dns_resolv *, char *text, size_t size);

@@ -88,6 +88,7 @@ dns_try_new(struct loop *loop, struct dns_server *server,
 	t->fd = -1;
 	t->has_edns = has_edns;
 	t->is_tcp = is_tcp;
+	t->sent_ms = loop_now_ms(loop);
 	later_init(&t->fail_later, on_failed, t);
 	t->server = dns_server_ref(server);
 	t->id = (uint16_t)arc4random();
@@ -100,6 +101,13 @@ dns_try_new(struct loop *loop, struct dns_server *server,
 	dns_try_free(t);
 	errno = error;
 	return NULL;
+}
+
+bool
+dns_try_repeat(struct dns_try *t)
+{
+	return t->fd != -1 &&
+	    send(t->fd, t->packet, t->packet_size, 0) != -1;
 }
 
 void

@@ -41,6 +41,7 @@ struct dns_try {
 	uint16_t	 id;
 	bool		 is_tcp, has_edns;
 	unsigned	 nforeign;
+	int64_t		 sent_ms, until_ms;	/* the owner's wait */
 	/* UDP */
 	int		 fd;
 	struct event	 ev;
@@ -58,6 +59,8 @@ struct dns_try {
 struct dns_try	*dns_try_new(struct loop *, struct dns_server *,
 		    const struct dns_name *, enum dns_type, bool has_edns,
 		    bool is_tcp, const struct dns_try_ops *, void *arg);
+/* The same packet once more, if by UDP: it may be lost. Whether it left. */
+bool		 dns_try_repeat(struct dns_try *);
 void		 dns_try_free(struct dns_try *);	/* closes */
 
 /* For the transports: hands a packet over; counts foreign ones. true: the try

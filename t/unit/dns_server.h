@@ -97,8 +97,8 @@ dns_server_packet(const struct dns_server_ask *ask,
 	ldns_pkt_set_ra(pkt, true);
 	ldns_pkt_set_ad(pkt, ask->server->is_ad);
 	ldns_pkt_set_rcode(pkt, row->rcode);
-	ldns_pkt_push_rr_list(pkt, LDNS_SECTION_QUESTION,
-	    ldns_rr_list_clone(ldns_pkt_question(ask->pkt)));
+	ldns_pkt_push_rr(pkt, LDNS_SECTION_QUESTION, ldns_rr_clone(
+	    ldns_rr_list_rr(ldns_pkt_question(ask->pkt), 0)));
 	for (i = 0; row->answer[i] != NULL; i++)
 		if (ldns_rr_new_frm_str(&rr, row->answer[i], 0, NULL,
 		    NULL) == LDNS_STATUS_OK)
