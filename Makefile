@@ -30,6 +30,7 @@ LIBS_smtp-static	:= ldns libssl libcrypto
 LIBS_lmtp		:= ldns libssl libcrypto
 LIBS_fake		:= libssl libcrypto
 LIBS_sink		:= libssl libcrypto
+LIBS_dns		:= ldns
 LDFLAGS_custom		:= -rdynamic	# a loaded factory calls back into us
 
 # What agents outside the tree may include; installed with these paths below
