@@ -25,12 +25,13 @@ JOBS	?= $(shell nproc)
 # to every program, LIBS_name to one program; --as-needed drops what is unused.
 # Tests and fuzzers are offered all of them.
 PKGS			:= libbsd-overlay libevent_core inih libidn2
-LIBS_smtp-mx		:= ldns libssl libcrypto
+LIBS_smtp-mx		:= ldns libssl libcrypto libcurl
 LIBS_smtp-static	:= ldns libssl libcrypto
 LIBS_lmtp		:= ldns libssl libcrypto
 LIBS_fake		:= libssl libcrypto
 LIBS_sink		:= libssl libcrypto
 LIBS_dns		:= ldns
+LIBS_sts		:= ldns libssl libcrypto libcurl
 LDFLAGS_custom		:= -rdynamic	# a loaded factory calls back into us
 
 # What agents outside the tree may include; installed with these paths below

@@ -36,6 +36,13 @@ struct tls_ctx;
 struct tls_ctx	*tls_ctx_new(const struct tls_conf *, char *error, size_t);
 void		 tls_ctx_free(struct tls_ctx *);
 
+/*
+ * The folder where the system's trusted certificates are looked up one by one
+ * as they are needed: the file that has them all costs 16 ms and 900 kB to
+ * read.  NULL: only that file is there, or the environment names one.
+ */
+const char	*tls_system_ca_path(void);
+
 /* Whom the connection must reach; nothing of it is kept. */
 struct tls_peer {
 	/*

@@ -66,12 +66,8 @@ is_hashed(const char *folder)
 	return e != NULL;
 }
 
-/*
- * The system's certificates are looked up one by one as they are needed, if
- * that can be: the file that has them all costs 16 ms and 900 kB to read.
- */
-static int
-load_system(SSL_CTX *ctx)
+const char *
+tls_system_ca_path(void)
 {
 	const char *folder = getenv(X509_get_default_cert_dir_env());
 
@@ -79,6 +75,14 @@ load_system(SSL_CTX *ctx)
 		folder = X509_get_default_cert_dir();
 	if (getenv(X509_get_default_cert_file_env()) == NULL &&
 	    is_hashed(folder))
+		return folder;
+	return NULL;
+}
+
+static int
+load_system(SSL_CTX *ctx)
+{
+	if (tls_system_ca_path() != NULL)
 		return SSL_CTX_set_default_verify_dir(ctx);
 	return SSL_CTX_set_default_verify_paths(ctx);
 }

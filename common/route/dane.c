@@ -15,7 +15,8 @@
 #include "base/mem.h"
 
 #define WHY_MAX		1024
-#define TLSA_NAME_MAX	(DNS_NAME_MAX + 16)	/* "_65535._tcp." before it */
+#define NAME_SIZE	1024		/* with \\DDD for what is no letter */
+#define TLSA_NAME_MAX	(NAME_SIZE + 16)	/* "_65535._tcp." before it */
 #define BASES_MAX	2
 
 enum { FOR_A, FOR_AAAA, FOR_NEXT, NSLOTS };
@@ -36,7 +37,7 @@ struct dane_query {
 	/* The addresses, of both families. */
 	unsigned	 nawaited;
 	bool		 has_addrs, is_secure, is_alias, has_failed;
-	char		 end[DNS_NAME_MAX];	/* of the aliases */
+	char		 end[NAME_SIZE];	/* of the aliases */
 	char		 error[256];
 
 	/* Candidates for the TLSA base domain, in order. */

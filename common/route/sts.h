@@ -53,7 +53,8 @@ enum sts_result {
 				 * none is kept: as if there were none (§3.3) */
 };
 
-/* Valid until the callback returns (sts_peek: until the next turn). */
+/* Valid until the callback returns (sts_peek: until the next turn), or until
+ * the next call of sts_peek(). */
 struct sts_answer {
 	enum sts_result	 result;
 	const struct sts_policy *policy;	/* STS_FOUND */
