@@ -4,7 +4,8 @@
  * deliveries of large messages are measured against.
  *
  * A child reads to the end of each file and answers with a byte, as a server
- * answers a message; nothing is looked at.
+ * answers a message; nothing is looked at.  Files differ, up to FILES_MAX of
+ * them, so that they do not all lie in the processor's caches.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #define READ_BYTES	(256 * 1024)
+#define FILES_MAX	40
 
 static double
 seconds(clockid_t clock)
@@ -97,12 +99,13 @@ static void
 send_all(int file, int fd, off_t size, long count)
 {
 	ssize_t n;
-	off_t at;
+	off_t at, end;
 	char c;
 
 	for (; count > 0; count--) {
-		for (at = 0; at < size;) {
-			n = sendfile(fd, file, &at, (size_t)(size - at));
+		at = count % FILES_MAX * size;
+		for (end = at + size; at < end;) {
+			n = sendfile(fd, file, &at, (size_t)(end - at));
 			if (n <= 0)
 				err(EX_IOERR, "sendfile");
 		}
@@ -136,14 +139,14 @@ main(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
-		case 's': size = number(optarg, 1L << 30); break;
+		case 's': size = number(optarg, 100L << 20); break;
 		case 'n': count = number(optarg, 1000000); break;
 		default:
 			fputs("usage: sendfile [--size=BYTES] [--count=N]\n",
 			    stderr);
 			return EX_USAGE;
 		}
-	file = make_file(size);
+	file = make_file(FILES_MAX * size);
 	connect_self(s);
 	if ((pid = fork()) == -1)
 		err(EX_OSERR, "fork");
