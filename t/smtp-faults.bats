@@ -270,3 +270,39 @@ early_552()
 	both early_552 D
 	both early_552 C
 }
+
+# A namespace where a socket takes a few KB and no more: the end of a message
+# is still here while the server can hear nothing of it.
+narrow()
+{
+	unshare -n true 2>/dev/null || skip "needs unshare"
+	# shellcheck disable=SC2016 # for the inner shell to expand
+	nh_spawn unshare -n sh -c 'ip link set lo up &&
+		echo 4096 4096 4096 >/proc/sys/net/ipv4/tcp_wmem &&
+		: >"$1"; exec sleep 60' - "$D/up" 2>>"$D/err.ns"
+	NS=$NH_PID
+	nh_until 5 test -e "$D/up" || skip "needs a writable tcp_wmem"
+	rm -f "$D/fake.port" "$D/fake"
+	nh_spawn nsenter -t "$NS" -n "$NH_BUILD/t/tools/fake" --rcvbuf=4096 \
+		--log="$D/fake" --port-file="$D/fake.port" 0 "$@" 2>>"$D/err.fake"
+	nh_until 5 test -s "$D/fake.port"
+	port=$(<"$D/fake.port")
+	{ cat "$D/M"; seq 10000; } >"$D/WIDE"
+}
+
+early()
+{
+	narrow "${HELLO[@]}" L 'S:250 m' L 'S:250 r' L 'S:354 go' Z:0.5 "$@"
+	nsenter -t "$NS" -n "$NH_BUILD/libexec/nexthop/smtp-static" \
+		-o host="127.0.0.1:$port" --output=tsv --from=s@x.test \
+		r@x.test <"$D/WIDE" >"$D/rows" 2>>"$D/log.agent" || :
+	rows 1
+	heard 1 '^--- connection'
+}
+
+@test "R-ST-26: a reply that comes before the end of the message has left is not its answer" {
+	early 'S:250 taken' C
+	row 1 r@x.test transient 451 4.5.0 '*unexpected data*'
+	early 'S:552 5.3.4 too large' C
+	row 1 r@x.test permanent 552 5.3.4 'too large'
+}

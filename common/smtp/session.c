@@ -101,8 +101,8 @@ session_set_timer(struct smtp_session *s)
 static void
 got_unawaited(struct smtp_session *s, const struct raw_reply *raw)
 {
-	if (s->tx != NULL && s->tx->data == TAKEN && s->tx->dot == UNSAID &&
-	    raw->code >= 400)
+	if (s->tx != NULL && s->tx->data == TAKEN &&
+	    !session_has_sent_end(s) && s->tx->dot <= SAID && raw->code >= 400)
 		session_fail_as_told(s, BODY, raw);
 	else
 		session_fail_while(s, CAUSE_UNSOLICITED,
@@ -125,6 +125,11 @@ got_reply(struct smtp_session *s, const struct raw_reply *raw)
 	}
 	/* The failure of a reply is told with its verb still at the head. */
 	a = s->awaited[s->awaited_at];
+	/* Nothing can be the answer to what has not left yet. */
+	if (a.verb == DOT && s->tx != NULL && conn_pending(s->conn) > 0) {
+		got_unawaited(s, raw);
+		return;
+	}
 	if (raw->code == 421 && a.verb != DOT && a.verb != QUIT) {
 		session_fail_as_told(s, a.verb, raw);
 		return;

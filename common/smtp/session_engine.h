@@ -31,6 +31,8 @@ void	session_pump(struct smtp_session *);
 void	session_end(struct smtp_session *, bool with_reset);
 /* The transaction goes back to the owner; what is pipelined stays awaited. */
 struct smtp_tx *session_detach(struct smtp_session *);
+/* All of the transaction's message has left this process. */
+bool	session_has_sent_end(const struct smtp_session *);
 /* What the session was doing, for texts. */
 enum smtp_verb session_doing(const struct smtp_session *);
 /* The connection broke or the time is over: one of a pair of causes, before

@@ -37,13 +37,19 @@ session_arena(struct smtp_session *s)
 
 /* ---- the end ---- */
 
-/* The server may have the message: end of data has left this process, and
- * some recipient is accepted or may be. */
+bool
+session_has_sent_end(const struct smtp_session *s)
+{
+	return s->tx->dot == SAID && conn_pending(s->conn) == 0;
+}
+
+/* The server may have the message: end of data has left, and some recipient
+ * is accepted or may be. */
 static bool
 is_in_doubt(const struct smtp_session *s, const struct smtp_tx *tx)
 {
-	return tx != NULL && tx->job != NULL && tx->dot == SAID &&
-	    tx->nhope > 0 && conn_pending(s->conn) == 0;
+	return tx != NULL && tx->job != NULL && tx->nhope > 0 &&
+	    session_has_sent_end(s);
 }
 
 void
@@ -87,7 +93,8 @@ session_fail(struct smtp_session *s, const struct reply *r,
 		tx_in_doubt(s, s->tx, r);
 	tx = session_detach(s);
 	/* A body without its end must not look like a whole one. */
-	is_cut = tx != NULL && tx->data == TAKEN && tx->dot == UNSAID;
+	is_cut = tx != NULL && tx->data == TAKEN && (tx->dot == UNSAID ||
+	    (tx->dot == SAID && conn_pending(s->conn) > 0));
 	session_end(s, is_cut || how == FAIL_LOCAL);
 	s->ops->failed(s, tx, r, how);
 }
