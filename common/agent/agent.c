@@ -20,6 +20,10 @@
 #include "base/str.h"
 #include "net/share.h"
 
+#ifndef __has_feature			/* clang's; gcc has a macro */
+#define __has_feature(x)	0
+#endif
+
 #define QUIET_MS	2000
 #define REST_MS		1000
 
@@ -233,7 +237,7 @@ delivery_answer(struct delivery *d, uint32_t i, const struct answer *a)
 
 	if (i >= d->env.nrcpt || d->answered[i]) {
 		log_error("%s: recipient %u answered twice", d->env.id, i);
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 		abort();
 #endif
 		return;

@@ -1,0 +1,904 @@
+/*
+ * fuzz_dialogue.c - a scripted server against the whole client: relay, pool,
+ * sessions, transactions, AUTH; two messages at most.  Sockets, TLS and time
+ * are played here, so that hours of waiting take no time.
+ *
+ * The first bytes choose what is delivered and how (enum choice); the rest is
+ * what the server does: bytes that it sends, and steps (enum step), each a
+ * control byte and some with an argument behind it.  When the script is at its
+ * end servers hang up or are silent, and refuse new connections.
+ *
+ * What must hold whatever the server does: each recipient is answered once, and
+ * "delivered" if and only if dialogue_model.h says that a server has taken the
+ * message for him, which no two servers have; all comes to an end.
+ *
+ * With FUZZ_TRACE in the environment the dialogue is shown, to read a
+ * reproducer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent/front.h"
+#include "base/base64.h"
+#include "base/mem.h"
+#include "dialogue_model.h"
+#include "net/conn_layer.h"
+#include "net/tls.h"
+#include "smtp/relay.h"
+#include "virtual_loop.h"
+
+#define USER		"user"
+#define PASSWORD	"pencil-0123456789"
+#define STEPS_MAX	20000		/* more is a loop without end */
+#define ARENA_MAX	(2 * 1024 * 1024)
+#define CONNS_MAX	4
+#define SECRETS		3
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+enum choice { HOW, OFFER, WHO, WHAT, ENVELOPE, CHOICES };
+enum {				/* HOW */
+	HOW_LMTP = 0x01, HOW_NO_CHUNKING = 0x02, HOW_AUTH = 0x04,
+	HOW_TLS = 0x38, HOW_BY_LINE = 0x40, HOW_SILENT = 0x80
+};
+enum {				/* OFFER; the server says EHLO's answer itself */
+	OFFER_NOTHING = 0x80
+};
+enum {				/* WHO */
+	WHO_COUNT = 0x07, WHO_TWINS = 0x08, WHO_TWO_MAILS = 0x10,
+	WHO_TWO_CONNECTIONS = 0x20, WHO_TWO_HOSTS = 0x40, WHO_NO_REUSE = 0x80
+};
+enum {				/* WHAT */
+	WHAT_BODY = 0x03, WHAT_EIGHTBIT = 0x0c, WHAT_NO_NUL = 0x10,
+	WHAT_RCPT_MAX = 0x60, WHAT_ANSWERS_LATE = 0x80
+};
+enum {				/* ENVELOPE */
+	ENVELOPE_BODY = 0x03, ENVELOPE_UTF8 = 0x04, ENVELOPE_REQUIRETLS = 0x08,
+	ENVELOPE_DSN = 0x10, ENVELOPE_DEADLINE = 0x20,
+	ENVELOPE_UNVERIFIED = 0x40, ENVELOPE_WIRE_FORM = 0x80
+};
+enum step {
+	STEP_WAIT = 0x01,	/* until the client waits too */
+	STEP_CLOSE = 0x02, STEP_RESET = 0x03,
+	STEP_TIME = 0x04,	/* so many half seconds pass */
+	STEP_ROOM = 0x05,	/* 16 times so many bytes are taken; 255: all */
+	STEP_TLS_FAILS = 0x06, STEP_TLS_STALLS = 0x07,	/* the next time */
+	STEP_OTHER = 0x0b,	/* the next connection */
+	STEP_REFUSE = 0x0c,	/* the next connection */
+	STEP_CANCEL = 0x0e,	/* of the message with this number */
+	STEP_DRAIN = 0x0f
+};
+
+/* The played end of a connection. */
+struct conn {
+	const struct conn_ops *ops;
+	void		*arg;
+	struct model	*model;
+	struct buf	 out;		/* kept */
+	size_t		 room;
+	bool		 is_open, is_shaking, is_over;
+	bool		 wants_room;
+	bool		 will_open, will_secure, will_close;
+	int		 error;
+	enum tls_fault	 fault;
+	struct tls_cert	 cert;
+	struct tls_facts facts;
+	struct later	 free_later;
+};
+
+struct mail {			/* a delivery */
+	struct delivery	*d;
+	uint32_t	 nrcpt;
+	bool		 is_done;
+	int		 answer[2 * MODEL_RCPTS];	/* enum reply_class */
+};
+
+static struct run {
+	uint8_t		 choice[CHOICES];
+	const uint8_t	*p, *end;
+	struct conn	*conns[CONNS_MAX];
+	size_t		 nconns, at;
+	bool		 is_ended;	/* the script */
+	bool		 is_confused;	/* a server answered commands that were
+					 * kept: nobody can tell which */
+	bool		 tls_fails, tls_stalls, refuses;
+	struct agent	 agent;
+	struct smtp_relay *relay;
+	struct mail	 mails[MODEL_MAILS];
+	struct model_mail model[MODEL_MAILS];
+	struct later_list held;		/* answers that come late */
+	unsigned	 nsteps;
+} run;
+
+static const char *const rcpts[MODEL_RCPTS] = { "r0@x.test", "r1@x.test",
+    "r2@y.test", "r\xc3\xa9@x.test", "r4@x.test", "r5@x.test", "r6@x.test",
+    "r7@x.test" };
+static char *secrets[SECRETS];	/* in the forms that go over a line */
+static char *large, *large_wire;
+static size_t large_len;
+static int large_fd = -1;
+
+static void
+check(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static bool
+chosen(enum choice c, unsigned bits)
+{
+	return (run.choice[c] & bits) != 0;
+}
+
+static bool
+shows_secret(const void *p, size_t n)
+{
+	for (size_t i = 0; i < SECRETS; i++)
+		if (memmem(p, n, secrets[i], strlen(secrets[i])) != NULL)
+			return true;
+	return false;
+}
+
+/* ---- TLS without bytes: net/tls.h ---- */
+
+struct tls_ctx *
+tls_ctx_new(const struct tls_conf *conf, char *error, size_t size)
+{
+	(void)conf;
+	(void)error;
+	(void)size;
+	return xcalloc(1, 1);
+}
+
+void
+tls_ctx_free(struct tls_ctx *ctx)
+{
+	free(ctx);
+}
+
+void
+conn_start_tls(struct conn *c, struct tls_ctx *ctx,
+    const struct tls_peer *peer)
+{
+	bool is_verified = !chosen(ENVELOPE, ENVELOPE_UNVERIFIED);
+
+	check(ctx != NULL && peer->level != TLS_NONE && c->is_open &&
+	    buf_is_empty(&c->out) && !c->is_shaking && !c->model->is_tls);
+	c->is_shaking = true;
+	c->cert = (struct tls_cert){ .is_verified = is_verified };
+	c->facts = (struct tls_facts){ .version = "TLSv1.3", .cipher = "x",
+	    .cert = &c->cert };
+	if (run.tls_stalls || run.is_ended)
+		;
+	else if (run.tls_fails || (peer->level == TLS_VERIFY && !is_verified)) {
+		c->fault = run.tls_fails ? TLS_FAULT_HANDSHAKE :
+		    TLS_FAULT_CERT;
+		c->error = EPROTO;
+		c->will_close = true;
+	} else
+		c->will_secure = true;
+	run.tls_fails = run.tls_stalls = false;
+}
+
+const struct tls_facts *
+conn_tls(const struct conn *c)
+{
+	return c->model->is_tls ? &c->facts : NULL;
+}
+
+bool
+tls_is_verified(const struct tls_facts *f)
+{
+	return f != NULL && f->cert->is_verified;
+}
+
+const char *
+tls_facts_text(const struct tls_facts *f, char *to, size_t size)
+{
+	snprintf(to, size, "%s %s", f->version, f->cipher);
+	return to;
+}
+
+enum tls_fault
+conn_tls_fault(const struct conn *c, const char **text_r)
+{
+	if (c->fault != TLS_FAULT_NONE)
+		*text_r = "played";
+	return c->fault;
+}
+
+int
+conn_tls_binding(const struct conn *c, uint8_t bytes[TLS_BINDING_MAX],
+    const char **name_r)
+{
+	check(c->model->is_tls);
+	memset(bytes, 'b', 32);
+	*name_r = "tls-exporter";
+	return 32;
+}
+
+/* ---- connections without sockets: net/conn.h ---- */
+
+static void
+on_free(void *arg)
+{
+	struct conn *c = arg;
+
+	model_free(c->model);
+	buf_clear(&c->out);
+	free(c);
+}
+
+struct conn *
+conn_open(struct loop *loop, const struct addr *to, const struct addr *source,
+    const struct conn_ops *ops, void *arg)
+{
+	struct conn *c;
+
+	(void)loop;
+	(void)to;
+	(void)source;
+	check(run.nconns < CONNS_MAX);
+	c = xcalloc(1, sizeof(*c));
+	c->ops = ops;
+	c->arg = arg;
+	c->room = SIZE_MAX;
+	c->model = model_new();
+	c->model->is_lmtp = chosen(HOW, HOW_LMTP);
+	c->model->must_hide = (run.choice[HOW] & HOW_TLS) >= 0x18;
+	c->model->mails = run.model;
+	c->model->rcpts = rcpts;
+	buf_init(&c->out, (size_t)4 * 1024 * 1024);
+	later_init(&c->free_later, on_free, c);
+	if (run.is_ended || run.refuses) {
+		c->error = ECONNREFUSED;
+		c->will_close = true;
+	} else
+		c->will_open = true;
+	run.refuses = false;
+	run.at = run.nconns;
+	run.conns[run.nconns++] = c;
+	return c;
+}
+
+void
+conn_free(struct conn *c)
+{
+	size_t i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; run.conns[i] != c; i++)
+		check(i + 1 < run.nconns);
+	run.conns[i] = run.conns[--run.nconns];
+	c->is_over = true;
+	loop_later(&virtual_loop, &c->free_later);
+}
+
+void
+conn_abort(struct conn *c)
+{
+	conn_free(c);
+}
+
+/* Bytes reach the server; no secret does in clear. */
+static void
+leave(struct conn *c, const char *p, size_t n)
+{
+	check(c->model->is_tls || !shows_secret(p, n));
+	if (!c->model->is_dead)
+		model_said(c->model, p, n);
+}
+
+static size_t
+leave_some(struct conn *c, const char *p, size_t n)
+{
+	if (n > c->room)
+		n = c->room;
+	if (c->room != SIZE_MAX)
+		c->room -= n;
+	if (n > 0)
+		leave(c, p, n);
+	return n;
+}
+
+void
+conn_write(struct conn *c, const char *p, size_t n)
+{
+	size_t did = 0;
+
+	check(c->is_open && !c->is_over && !c->is_shaking);
+	if (c->will_close)
+		return;
+	if (buf_is_empty(&c->out))
+		did = leave_some(c, p, n);
+	check(did == n || buf_add(&c->out, p + did, n - did) == 0);
+}
+
+void
+conn_want_room(struct conn *c)
+{
+	c->wants_room = true;
+}
+
+bool
+conn_has_room(const struct conn *c)
+{
+	return !c->wants_room && !c->is_shaking && buf_is_empty(&c->out);
+}
+
+int64_t
+conn_sendfile(struct conn *c, int fd, uint64_t offset, size_t n)
+{
+	static char bytes[64 * 1024];
+	ssize_t got = pread(fd, bytes, n < sizeof(bytes) ? n : sizeof(bytes),
+	    (off_t)offset);
+
+	check(conn_has_room(c) && got >= 0);
+	if (got > 0)
+		got = (ssize_t)leave_some(c, bytes, (size_t)got);
+	if (got > 0)
+		return got;
+	if (c->room > 0)
+		return 0;
+	c->wants_room = true;
+	errno = EAGAIN;
+	return -1;
+}
+
+size_t
+conn_pending(const struct conn *c)
+{
+	return buf_len(&c->out);
+}
+
+/* For what is linked but never used here. */
+int
+conn_local(const struct conn *c, struct addr *a)
+{
+	(void)c;
+	(void)a;
+	return -1;
+}
+
+void
+conn_set_layer(struct conn *c, const struct conn_layer_ops *ops, void *layer)
+{
+	(void)c;
+	(void)ops;
+	(void)layer;
+	abort();
+}
+
+void *
+conn_layer(const struct conn *c, const struct conn_layer_ops *ops)
+{
+	(void)c;
+	(void)ops;
+	return NULL;
+}
+
+int
+conn_fd(const struct conn *c)
+{
+	(void)c;
+	return -1;
+}
+
+/* ---- what connections tell; each at most one thing ---- */
+
+static void
+give_bytes(struct conn *c, const char *p, size_t n)
+{
+	if (!c->is_open || c->is_shaking || c->will_close)
+		return;
+	model_heard(c->model, p, n);
+	run.is_confused |= c->model->is_dead && conn_pending(c) > 0 &&
+	    !c->model->in_body && !c->model->in_bdat;
+	c->ops->data(c->arg, p, n);
+}
+
+/* The server's own answer to EHLO. */
+static void
+say_hello(struct conn *c)
+{
+	static const char *const words[] = { "PIPELINING", "8BITMIME",
+	    "CHUNKING", "SIZE 100000", "STARTTLS", "AUTH PLAIN LOGIN CRAM-MD5",
+	    "SMTPUTF8\r\n250-BINARYMIME\r\n250-DSN\r\n250-REQUIRETLS" };
+	char text[256] = "250-x\r\n";
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (chosen(OFFER, 1U << i) &&
+		    !(i == 4 && c->model->is_tls)) {
+			strlcat(text, "250-", sizeof(text));
+			strlcat(text, words[i], sizeof(text));
+			strlcat(text, "\r\n", sizeof(text));
+		}
+	strlcat(text, "250 HELP\r\n", sizeof(text));
+	c->model->wants_hello = false;
+	give_bytes(c, text, strlen(text));
+}
+
+static void
+take_room(struct conn *c)
+{
+	size_t n;
+
+	c->wants_room = false;
+	if (buf_is_empty(&c->out)) {
+		c->ops->drained(c->arg);
+		return;
+	}
+	n = leave_some(c, buf_data(&c->out), buf_len(&c->out));
+	buf_consume(&c->out, n);
+	if (buf_is_empty(&c->out))
+		c->ops->drained(c->arg);
+	else
+		c->ops->progress(c->arg);
+}
+
+static bool
+happens(struct conn *c)
+{
+	if (c->will_open) {
+		c->will_open = false;
+		c->is_open = true;
+		c->ops->opened(c->arg);
+		if (!c->is_over && !chosen(OFFER, OFFER_NOTHING))
+			give_bytes(c, "220 x\r\n", 7);
+	} else if (c->will_secure) {
+		c->will_secure = c->is_shaking = false;
+		model_secured(c->model);
+		c->ops->secured(c->arg);
+	} else if (c->will_close && !c->is_over) {
+		c->will_close = false;
+		c->is_open = c->error != ECONNREFUSED;
+		c->ops->closed(c->arg, c->error);
+	} else if (c->is_open && c->room > 0 && !c->is_shaking &&
+	    (c->wants_room || !buf_is_empty(&c->out)))
+		take_room(c);
+	else if (c->model->wants_hello && !chosen(OFFER, OFFER_NOTHING))
+		say_hello(c);
+	else
+		return false;
+	return true;
+}
+
+/* Until nothing happens by itself. */
+static void
+settle(void)
+{
+	size_t i;
+
+	for (;;) {
+		check(run.nsteps++ < STEPS_MAX);
+		virtual_run_later();
+		for (i = 0; i < run.nconns && !happens(run.conns[i]); i++)
+			;
+		if (i == run.nconns && TAILQ_EMPTY(&virtual_loop.later))
+			return;
+	}
+}
+
+/* ---- who asks: agent/front.h ---- */
+
+static struct mail *
+mail_of(const struct delivery *d)
+{
+	return d->front_data;
+}
+
+static int
+rcpt_of(const struct delivery *d, uint32_t i)
+{
+	for (int k = 0; k < MODEL_RCPTS; k++)
+		if (strcmp(d->env.rcpts[i].addr, rcpts[k]) == 0)
+			return k;
+	abort();
+}
+
+static void
+on_stage(struct delivery *d, enum stage stage, const uint32_t *set, uint32_t n)
+{
+	struct model_mail *m = &run.model[mail_of(d) - run.mails];
+
+	if (stage != STAGE_DOT)
+		return;
+	for (uint32_t i = 0; i < (set == NULL ? d->env.nrcpt : n); i++) {
+		check(set == NULL || !delivery_is_answered(d, set[i]));
+		m->is_doubtful[rcpt_of(d, set == NULL ? i : set[i])] = true;
+	}
+}
+
+static void
+on_after_said(struct delivery *d, struct later *go)
+{
+	(void)d;
+	if (chosen(WHAT, WHAT_ANSWERS_LATE))
+		later_hold(&run.held, go);
+	else
+		loop_later(&virtual_loop, go);
+}
+
+static void
+release_held(void)
+{
+	struct later *go;
+
+	while ((go = TAILQ_FIRST(&run.held)) != NULL) {
+		loop_forget(&virtual_loop, go);
+		loop_later(&virtual_loop, go);
+	}
+}
+
+static void
+on_answer(struct delivery *d, uint32_t i, const struct answer *a)
+{
+	struct mail *mail = mail_of(d);
+
+	check(i < mail->nrcpt && mail->answer[i] == 0 && !mail->is_done);
+	check(a->reply.cls >= REPLY_DELIVERED &&
+	    a->reply.cls <= REPLY_PERMANENT && a->reply.text != NULL);
+	mail->answer[i] = a->reply.cls;
+	if (run.agent.want_trace)
+		fprintf(stderr, "-- s%d to %s: %u %s\n", (int)(mail - run.mails),
+		    d->env.rcpts[i].addr, a->reply.code, a->reply.text);
+}
+
+static void
+on_done(struct delivery *d)
+{
+	struct mail *mail = mail_of(d);
+	const struct model_mail *m = &run.model[mail - run.mails];
+	unsigned n;
+
+	check(!mail->is_done && arena_size(d->arena) < ARENA_MAX);
+	mail->is_done = true;
+	for (uint32_t i = 0; i < mail->nrcpt; i++) {
+		n = m->ntaken[rcpt_of(d, i)];
+		check(n <= 1 && mail->answer[i] != 0);
+		check(run.is_confused ||
+		    (mail->answer[i] == REPLY_DELIVERED) == (n == 1));
+	}
+	mail->d = NULL;
+}
+
+static const struct front_ops front = {
+	.stage = on_stage,
+	.after_said = on_after_said,
+	.answer = on_answer,
+	.done = on_done,
+};
+
+static void
+on_idle(struct agent *a)
+{
+	check(a->is_draining && a->nopen == 0);
+}
+
+/* ---- what is delivered ---- */
+
+static const struct { const char *text, *wire; } bodies[] = {
+	{ "From: a\nSubject: b\n\n.\n..x\r\n\rend\n.\r\n.",
+	  "From: a\r\nSubject: b\r\n\r\n.\r\n..x\r\n\r\nend\r\n.\r\n.\r\n" },
+	{ "From: a\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
+	  "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+	  "gr\xc3\xbcn\r\n.\r\n", NULL },
+	{ NULL, NULL },			/* large */
+	{ "Subject: \xc3\xbc\n\nMAIL FROM:<evil@x.test>\r.\n\r.\r\rQUIT",
+	  NULL }
+};
+
+static void
+set_body(struct envelope *env, struct model_mail *m)
+{
+	unsigned kind = run.choice[WHAT] & WHAT_BODY;
+
+	if (kind == 2) {
+		env->body = (struct body){ .len = large_len,
+		    .fd = fcntl(large_fd, F_DUPFD_CLOEXEC, 0) };
+		m->wire = large_wire;
+		m->wire_len = large_len;
+		if (chosen(ENVELOPE, ENVELOPE_WIRE_FORM))
+			env->flags |= ENV_WIRE_FORM;
+	} else {
+		env->body = (struct body){ .mem = bodies[kind].text, .fd = -1,
+		    .len = strlen(bodies[kind].text) };
+		m->wire = bodies[kind].wire;
+		m->wire_len = m->wire == NULL ? 0 : strlen(m->wire);
+	}
+	env->body_type = run.choice[ENVELOPE] & ENVELOPE_BODY;
+	if (env->body_type == BODY_BINARYMIME)
+		m->wire = NULL;
+}
+
+static void
+submit(struct mail *mail)
+{
+	struct delivery *d = delivery_new(&run.agent, 1024, &front, mail);
+	struct envelope *env = &d->env;
+	unsigned n = 1 + (run.choice[WHO] & WHO_COUNT);
+	bool is_first = mail == run.mails;
+
+	env->id = env->relay = "";
+	env->sender = is_first ? "s0@x.test" : "s1@x.test";
+	env->nrcpt = mail->nrcpt = chosen(WHO, WHO_TWINS) ? n + n / 2 : n;
+	env->rcpts = arena_calloc(d->arena, env->nrcpt, sizeof(*env->rcpts));
+	for (uint32_t i = 0; i < env->nrcpt; i++) {
+		env->rcpts[i].addr = rcpts[i % n];
+		if (chosen(ENVELOPE, ENVELOPE_DSN)) {
+			env->rcpts[i].notify = NOTIFY_FAILURE | NOTIFY_DELAY;
+			env->rcpts[i].orcpt = "rfc822;x+20y@x.test";
+		}
+	}
+	if (chosen(ENVELOPE, ENVELOPE_DSN)) {
+		env->envid = "QQ+3D1";
+		env->ret = RET_HDRS;
+	}
+	if (chosen(ENVELOPE, ENVELOPE_UTF8))
+		env->flags |= ENV_SMTPUTF8;
+	if (chosen(ENVELOPE, ENVELOPE_REQUIRETLS) && is_first)
+		env->flags |= ENV_REQUIRETLS;
+	if (chosen(ENVELOPE, ENVELOPE_DEADLINE))
+		env->deadline_s = 40;
+	set_body(env, &run.model[mail - run.mails]);
+	d->id = (uint64_t)(mail - run.mails) + 1;
+	mail->d = d;
+	agent_deliver(&run.agent, d);
+}
+
+static void
+start_relay(void)
+{
+	static const int modes[] = { TLS_MODE_NONE, TLS_MODE_NONE,
+	    TLS_MODE_MAY, TLS_MODE_REQUIRE, TLS_MODE_VERIFY,
+	    TLS_MODE_WRAPPER, TLS_MODE_REQUIRE, TLS_MODE_REQUIRE };
+	static const int64_t rcpt_max[] = { 1000, 1, 2, 3 };
+	static char one[] = "127.0.0.1:25", two[] = "127.0.0.2:25";
+	static char cram[] = "CRAM-MD5", plain[] = "PLAIN", login[] = "LOGIN";
+	static char ehlo[] = "client.test", user[] = USER, word[] = PASSWORD;
+	static char *hosts[] = { one, two }, *mechanisms[] = { cram, plain,
+	    login };
+	static struct smtp_conf conf;
+	static struct tls_conf tls;
+	static struct auth_conf auth;
+	static struct opt_list list = { .v = hosts };
+	char error[512];
+
+	list.n = chosen(WHO, WHO_TWO_HOSTS) ? 2 : 1;
+	conf = (struct smtp_conf){
+		.connect_timeout_ms = 30000,
+		.command_timeout_ms = 30000,
+		.data_timeout_ms = 60000,
+		.idle_timeout_ms = chosen(WHO, WHO_NO_REUSE) ? 0 : 10000,
+		.queue_timeout_ms = 300000,
+		.dns_timeout_ms = 30000,
+		.concurrent_connections =
+		    chosen(WHO, WHO_TWO_CONNECTIONS) ? 2 : 1,
+		.max_connection_time_ms = 300000,
+		.max_recipients = rcpt_max[(run.choice[WHAT] &
+		    WHAT_RCPT_MAX) >> 5],
+		.window = 100,
+		.ehlo_as = ehlo,
+		.chunking = !chosen(HOW, HOW_NO_CHUNKING),
+		.eightbit = (run.choice[WHAT] & WHAT_EIGHTBIT) >> 2 > 2 ? 2 :
+		    (run.choice[WHAT] & WHAT_EIGHTBIT) >> 2,
+		.nul_bytes = chosen(WHAT, WHAT_NO_NUL) ? NUL_REFUSE : NUL_SEND,
+	};
+	tls = (struct tls_conf){
+		.mode = modes[(run.choice[HOW] & HOW_TLS) >> 3],
+		.session_cache = TLS_SESSION_CACHE,
+	};
+	auth = (struct auth_conf){ .mechanisms = { mechanisms, 3 } };
+	if (chosen(HOW, HOW_AUTH)) {
+		auth.username = user;
+		auth.password = word;
+	}
+	run.relay = smtp_relay_new(&run.agent, &(struct smtp_relay_conf){
+		.smtp = &conf,
+		.tls = &tls,
+		.auth = &auth,
+		.hosts = &list,
+		.default_port = 25,
+		.is_lmtp = chosen(HOW, HOW_LMTP),
+	}, error, sizeof(error));
+	check(run.relay != NULL);
+	run.agent.state = run.relay;
+}
+
+/* ---- the script ---- */
+
+static void
+pass_time(int64_t until_ms)
+{
+	do {
+		settle();
+		release_held();
+		settle();
+	} while (virtual_fire(until_ms));
+}
+
+static unsigned
+argument(void)
+{
+	return run.p < run.end ? *run.p++ : 0;
+}
+
+static void
+cut(struct conn *c, int error)
+{
+	if (c->is_open && !c->will_close && !c->will_secure) {
+		c->error = error;
+		c->will_close = true;
+	}
+}
+
+static void
+do_step(enum step step, struct conn *c)
+{
+	unsigned n;
+
+	switch (step) {
+	case STEP_CLOSE:
+		cut(c, 0);
+		break;
+	case STEP_RESET:
+		cut(c, ECONNRESET);
+		break;
+	case STEP_TIME:
+		pass_time(virtual_loop.now_ms + argument() * 500);
+		break;
+	case STEP_ROOM:
+		n = argument();
+		c->room = n == 255 ? SIZE_MAX : n * 16;
+		break;
+	case STEP_TLS_FAILS:
+		run.tls_fails = true;
+		break;
+	case STEP_TLS_STALLS:
+		run.tls_stalls = true;
+		break;
+	case STEP_OTHER:
+		run.at++;
+		break;
+	case STEP_REFUSE:
+		run.refuses = true;
+		break;
+	case STEP_CANCEL:
+		n = argument() % MODEL_MAILS;
+		if (run.mails[n].d != NULL)
+			agent_cancel(&run.agent, run.mails[n].d);
+		break;
+	case STEP_DRAIN:
+		agent_drain(&run.agent);
+		break;
+	default:
+		release_held();
+		break;
+	}
+}
+
+static bool
+is_step(uint8_t b)
+{
+	return b < 0x10 && b != '\0' && b != '\t' && b != '\n' && b != '\r' &&
+	    b != 0x08;
+}
+
+/* Bytes to send, up to a step or, so chosen, the end of a line. */
+static size_t
+bytes_here(void)
+{
+	const uint8_t *p = run.p;
+
+	while (p < run.end && !is_step(*p))
+		if (*p++ == '\n' && chosen(HOW, HOW_BY_LINE))
+			break;
+	return (size_t)(p - run.p);
+}
+
+static void
+play(void)
+{
+	struct conn *c;
+	size_t n;
+
+	while (run.p < run.end && run.nconns > 0) {
+		c = run.conns[run.at % run.nconns];
+		if ((n = bytes_here()) > 0) {
+			run.p += n;
+			give_bytes(c, (const char *)run.p - n, n);
+		} else
+			do_step(*run.p++, c);
+		settle();
+	}
+	run.is_ended = true;
+	for (size_t i = 0; i < run.nconns && !chosen(HOW, HOW_SILENT); i++)
+		cut(run.conns[i], 0);
+}
+
+/* ---- all of it ---- */
+
+static void
+make_fixtures(void)
+{
+	static const char plain[] = "\0" USER "\0" PASSWORD;
+	size_t at = 0;
+
+	secrets[0] = xstrdup(PASSWORD);
+	secrets[1] = xcalloc(1, BASE64_LEN(sizeof(plain)) + 1);
+	base64_encode(secrets[1], plain, sizeof(plain) - 1);
+	secrets[2] = xcalloc(1, BASE64_LEN(sizeof(PASSWORD)) + 1);
+	base64_encode(secrets[2], PASSWORD, sizeof(PASSWORD) - 1);
+	large = xmalloc(80 * 1024);
+	large_wire = large;
+	at += (size_t)sprintf(large, "From: a\r\n\r\n");
+	while (at < 70 * 1024)
+		at += (size_t)sprintf(large + at, ".%zu\r\n", at);
+	large_len = at;
+	large_fd = memfd_create("body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	check(large_fd != -1 &&
+	    write(large_fd, large, at) == (ssize_t)at &&
+	    fcntl(large_fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK) == 0);
+}
+
+static void
+finish(void)
+{
+	pass_time(INT64_MAX);
+	for (size_t i = 0; i < MODEL_MAILS; i++)
+		check(run.mails[i].nrcpt == 0 || run.mails[i].is_done);
+	check(run.agent.nopen == 0);
+	agent_drain(&run.agent);
+	pass_time(INT64_MAX);
+	check(!smtp_relay_is_busy(run.relay) && run.nconns == 0);
+	smtp_relay_free(run.relay);
+	timer_clear(&run.agent.rest);
+	timer_clear(&run.agent.quiet);
+	virtual_run_later();
+	check(virtual_loop.ntimers == 0 && TAILQ_EMPTY(&run.held));
+}
+
+static void
+no_timer(void *arg)
+{
+	(void)arg;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct agent_ops ops = {
+		.name = "fuzz",
+		.deliver = smtp_relay_deliver,
+		.cancel = smtp_relay_cancel,
+		.drain = smtp_relay_drain,
+		.is_busy = smtp_relay_is_busy,
+	};
+
+	if (size < CHOICES)
+		return 0;
+	if (large == NULL)
+		make_fixtures();
+	run = (struct run){ .p = data + CHOICES, .end = data + size };
+	memcpy(run.choice, data, CHOICES);
+	TAILQ_INIT(&run.held);
+	virtual_start();
+	run.agent = (struct agent){ .ops = &ops, .loop = &virtual_loop,
+	    .on_idle = on_idle, .want_trace = getenv("FUZZ_TRACE") != NULL };
+	TAILQ_INIT(&run.agent.open);
+	timer_init(&run.agent.quiet, &virtual_loop, no_timer, NULL);
+	timer_init(&run.agent.rest, &virtual_loop, no_timer, NULL);
+	start_relay();
+	submit(&run.mails[0]);
+	if (chosen(WHO, WHO_TWO_MAILS))
+		submit(&run.mails[1]);
+	settle();
+	play();
+	finish();
+	return 0;
+}
