@@ -58,7 +58,7 @@ enum {				/* WHAT */
 enum {				/* ENVELOPE */
 	ENVELOPE_BODY = 0x03, ENVELOPE_UTF8 = 0x04, ENVELOPE_REQUIRETLS = 0x08,
 	ENVELOPE_DSN = 0x10, ENVELOPE_DEADLINE = 0x20,
-	ENVELOPE_UNVERIFIED = 0x40, ENVELOPE_WIRE_FORM = 0x80
+	ENVELOPE_UNVERIFIED = 0x40, ENVELOPE_FILE = 0x80
 };
 enum step {
 	STEP_WAIT = 0x01,	/* until the client waits too */
@@ -117,9 +117,8 @@ static const char *const rcpts[MODEL_RCPTS] = { "r0@x.test", "r1@x.test",
     "r2@y.test", "r\xc3\xa9@x.test", "r4@x.test", "r5@x.test", "r6@x.test",
     "r7@x.test" };
 static char *secrets[SECRETS];	/* in the forms that go over a line */
-static char *large, *large_wire;
-static size_t large_len;
-static int large_fd = -1;
+static char *large;			/* in the form that goes over a line */
+static struct { int fd; size_t len; } files[4];	/* of bodies */
 
 static void
 check(bool holds)
@@ -582,37 +581,48 @@ on_idle(struct agent *a)
 
 /* ---- what is delivered ---- */
 
-static const struct { const char *text, *wire; } bodies[] = {
-	{ "From: a\nSubject: b\n\n.\n..x\r\n\rend\n.\r\n.",
+#define TEXT(s)	(s), sizeof(s) - 1
+
+static const struct {
+	const char	*text;
+	size_t		 len;
+	const char	*wire;		/* NULL: whatever a conversion makes */
+} bodies[] = {
+	{ TEXT("From: a\nSubject: b\n\n.\n..x\r\n\rend\n.\r\n."),
 	  "From: a\r\nSubject: b\r\n\r\n.\r\n..x\r\n\r\nend\r\n.\r\n.\r\n" },
-	{ "From: a\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
+	{ TEXT("From: a\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
 	  "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-	  "gr\xc3\xbcn\r\n.\r\n", NULL },
-	{ NULL, NULL },			/* large */
-	{ "Subject: \xc3\xbc\n\nMAIL FROM:<evil@x.test>\r.\n\r.\r\rQUIT",
+	  "gr\xc3\xbcn\r\n.\r\n"), NULL },
+	{ NULL, 0, NULL },		/* large */
+	{ TEXT("Subject: \xc3\xbc\n\nMAIL FROM:<evil@x.test>\r.\n\r.\0\r\rQUIT"),
 	  NULL }
 };
 
+/* A descriptor, or with one of the small ones memory. */
 static void
 set_body(struct envelope *env, struct model_mail *m)
 {
 	unsigned kind = run.choice[WHAT] & WHAT_BODY;
+	bool is_file = chosen(ENVELOPE, ENVELOPE_FILE) || bodies[kind].len == 0;
 
-	if (kind == 2) {
-		env->body = (struct body){ .len = large_len,
-		    .fd = fcntl(large_fd, F_DUPFD_CLOEXEC, 0) };
-		m->wire = large_wire;
-		m->wire_len = large_len;
-		if (chosen(ENVELOPE, ENVELOPE_WIRE_FORM))
+	env->body = (struct body){ .fd = -1, .mem = bodies[kind].text,
+	    .len = files[kind].len };
+	if (is_file) {
+		env->body.mem = NULL;
+		env->body.fd = fcntl(files[kind].fd, F_DUPFD_CLOEXEC, 0);
+		if (bodies[kind].len == 0 &&
+		    chosen(ENVELOPE, ENVELOPE_FILE))
 			env->flags |= ENV_WIRE_FORM;
-	} else {
-		env->body = (struct body){ .mem = bodies[kind].text, .fd = -1,
-		    .len = strlen(bodies[kind].text) };
-		m->wire = bodies[kind].wire;
-		m->wire_len = m->wire == NULL ? 0 : strlen(m->wire);
 	}
 	env->body_type = run.choice[ENVELOPE] & ENVELOPE_BODY;
-	if (env->body_type == BODY_BINARYMIME)
+	m->wire = bodies[kind].len == 0 ? large : bodies[kind].wire;
+	m->wire_len = bodies[kind].len == 0 ? files[kind].len :
+	    m->wire == NULL ? 0 : strlen(m->wire);
+	if (is_file && (run.choice[WHAT] & WHAT_EIGHTBIT) == WHAT_EIGHTBIT) {
+		env->body.len += 100;	/* it ends before: none of it is sent */
+		m->wire = "";
+		m->wire_len = 0;
+	} else if (env->body_type == BODY_BINARYMIME)
 		m->wire = NULL;
 }
 
@@ -827,6 +837,7 @@ static void
 make_fixtures(void)
 {
 	static const char plain[] = "\0" USER "\0" PASSWORD;
+	const char *text;
 	size_t at = 0;
 
 	secrets[0] = xstrdup(PASSWORD);
@@ -835,15 +846,19 @@ make_fixtures(void)
 	secrets[2] = xcalloc(1, BASE64_LEN(sizeof(PASSWORD)) + 1);
 	base64_encode(secrets[2], PASSWORD, sizeof(PASSWORD) - 1);
 	large = xmalloc(80 * 1024);
-	large_wire = large;
 	at += (size_t)sprintf(large, "From: a\r\n\r\n");
 	while (at < 70 * 1024)
 		at += (size_t)sprintf(large + at, ".%zu\r\n", at);
-	large_len = at;
-	large_fd = memfd_create("body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	check(large_fd != -1 &&
-	    write(large_fd, large, at) == (ssize_t)at &&
-	    fcntl(large_fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK) == 0);
+	for (size_t i = 0; i < 4; i++) {
+		text = bodies[i].len == 0 ? large : bodies[i].text;
+		files[i].len = bodies[i].len == 0 ? at : bodies[i].len;
+		files[i].fd = memfd_create("body",
+		    MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		check(write(files[i].fd, text, files[i].len) ==
+		    (ssize_t)files[i].len &&
+		    fcntl(files[i].fd, F_ADD_SEALS,
+		    F_SEAL_WRITE | F_SEAL_SHRINK) == 0);
+	}
 }
 
 static void
