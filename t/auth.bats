@@ -183,7 +183,7 @@ scram_said()
 
 @test "R-AU-01: SCRAM-SHA-256-PLUS in a session that was resumed" {
 	scram_start --tls=1.3
-	account agent 0 idle_timeout=0 --count=2 --gap=0.5
+	account agent 0 max_messages_per_connection=1 --count=2 --parallel=1
 	scram_said $'SCRAM-SHA-256-PLUS p=tls-exporter,, well\nSCRAM-SHA-256-PLUS p=tls-exporter,, well'
 }
 
