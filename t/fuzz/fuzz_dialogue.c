@@ -27,6 +27,7 @@
 #include "dialogue_model.h"
 #include "net/conn_layer.h"
 #include "net/tls.h"
+#include "route/fixed.h"
 #include "smtp/relay.h"
 #include "virtual_loop.h"
 
@@ -690,6 +691,9 @@ start_relay(void)
 		.concurrent_connections =
 		    chosen(WHO, WHO_TWO_CONNECTIONS) ? 2 : 1,
 		.max_connection_time_ms = 300000,
+		.attempt_timeout_ms = 300000,
+		.address_limit = 20,
+		.session_limit = 5,
 		.max_recipients = rcpt_max[(run.choice[WHAT] &
 		    WHAT_RCPT_MAX) >> 5],
 		.window = 100,
@@ -712,9 +716,9 @@ start_relay(void)
 		.smtp = &conf,
 		.tls = &tls,
 		.auth = &auth,
-		.hosts = &list,
-		.default_port = 25,
 		.is_lmtp = chosen(HOW, HOW_LMTP),
+		.router = fixed_router(run.agent.loop, &list, 25, 1000, error,
+		    sizeof(error)),
 	}, error, sizeof(error));
 	check(run.relay != NULL);
 	run.agent.state = run.relay;
@@ -891,6 +895,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.name = "fuzz",
 		.deliver = smtp_relay_deliver,
 		.cancel = smtp_relay_cancel,
+		.has_parts = true,
+		.over = smtp_relay_over,
 		.drain = smtp_relay_drain,
 		.is_busy = smtp_relay_is_busy,
 	};
