@@ -25,17 +25,15 @@
 #include "base/base64.h"
 #include "base/mem.h"
 #include "dialogue_model.h"
-#include "net/conn_layer.h"
-#include "net/tls.h"
 #include "route/fixed.h"
 #include "smtp/relay.h"
+#include "virtual_conn.h"
 #include "virtual_loop.h"
 
 #define USER		"user"
 #define PASSWORD	"pencil-0123456789"
 #define STEPS_MAX	20000		/* more is a loop without end */
 #define ARENA_MAX	(2 * 1024 * 1024)
-#define CONNS_MAX	4
 #define SECRETS		3
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -73,23 +71,6 @@ enum step {
 	STEP_DRAIN = 0x0f
 };
 
-/* The played end of a connection. */
-struct conn {
-	const struct conn_ops *ops;
-	void		*arg;
-	struct model	*model;
-	struct buf	 out;		/* kept */
-	size_t		 room;
-	bool		 is_open, is_shaking, is_over;
-	bool		 wants_room;
-	bool		 will_open, will_secure, will_close;
-	int		 error;
-	enum tls_fault	 fault;
-	struct tls_cert	 cert;
-	struct tls_facts facts;
-	struct later	 free_later;
-};
-
 struct mail {			/* a delivery */
 	struct delivery	*d;
 	uint32_t	 nrcpt;
@@ -100,12 +81,8 @@ struct mail {			/* a delivery */
 static struct run {
 	uint8_t		 choice[CHOICES];
 	const uint8_t	*p, *end;
-	struct conn	*conns[CONNS_MAX];
-	size_t		 nconns, at;
-	bool		 is_ended;	/* the script */
 	bool		 is_confused;	/* a server answered commands that were
 					 * kept: nobody can tell which */
-	bool		 tls_fails, tls_stalls, refuses;
 	struct agent	 agent;
 	struct smtp_relay *relay;
 	struct mail	 mails[MODEL_MAILS];
@@ -143,262 +120,60 @@ shows_secret(const void *p, size_t n)
 	return false;
 }
 
-/* ---- TLS without bytes: net/tls.h ---- */
+/* ---- servers ---- */
 
-struct tls_ctx *
-tls_ctx_new(const struct tls_conf *conf, char *error, size_t size)
+static void *
+server_new(void)
 {
-	(void)conf;
-	(void)error;
-	(void)size;
-	return xcalloc(1, 1);
+	struct model *m = model_new();
+
+	m->is_lmtp = chosen(HOW, HOW_LMTP);
+	m->must_hide = (run.choice[HOW] & HOW_TLS) >= 0x18;
+	m->mails = run.model;
+	m->rcpts = rcpts;
+	return m;
 }
-
-void
-tls_ctx_free(struct tls_ctx *ctx)
-{
-	free(ctx);
-}
-
-void
-conn_start_tls(struct conn *c, struct tls_ctx *ctx,
-    const struct tls_peer *peer)
-{
-	bool is_verified = !chosen(ENVELOPE, ENVELOPE_UNVERIFIED);
-
-	check(ctx != NULL && peer->level != TLS_NONE && c->is_open &&
-	    buf_is_empty(&c->out) && !c->is_shaking && !c->model->is_tls);
-	c->is_shaking = true;
-	c->cert = (struct tls_cert){ .is_verified = is_verified };
-	c->facts = (struct tls_facts){ .version = "TLSv1.3", .cipher = "x",
-	    .cert = &c->cert };
-	if (run.tls_stalls || run.is_ended)
-		;
-	else if (run.tls_fails || (peer->level == TLS_VERIFY && !is_verified)) {
-		c->fault = run.tls_fails ? TLS_FAULT_HANDSHAKE :
-		    TLS_FAULT_CERT;
-		c->error = EPROTO;
-		c->will_close = true;
-	} else
-		c->will_secure = true;
-	run.tls_fails = run.tls_stalls = false;
-}
-
-const struct tls_facts *
-conn_tls(const struct conn *c)
-{
-	return c->model->is_tls ? &c->facts : NULL;
-}
-
-bool
-tls_is_verified(const struct tls_facts *f)
-{
-	return f != NULL && f->cert->is_verified;
-}
-
-const char *
-tls_facts_text(const struct tls_facts *f, char *to, size_t size)
-{
-	snprintf(to, size, "%s %s", f->version, f->cipher);
-	return to;
-}
-
-enum tls_fault
-conn_tls_fault(const struct conn *c, const char **text_r)
-{
-	if (c->fault != TLS_FAULT_NONE)
-		*text_r = "played";
-	return c->fault;
-}
-
-int
-conn_tls_binding(const struct conn *c, uint8_t bytes[TLS_BINDING_MAX],
-    const char **name_r)
-{
-	check(c->model->is_tls);
-	memset(bytes, 'b', 32);
-	*name_r = "tls-exporter";
-	return 32;
-}
-
-/* ---- connections without sockets: net/conn.h ---- */
 
 static void
-on_free(void *arg)
+server_free(void *server)
 {
-	struct conn *c = arg;
-
-	model_free(c->model);
-	buf_clear(&c->out);
-	free(c);
-}
-
-struct conn *
-conn_open(struct loop *loop, const struct addr *to, const struct addr *source,
-    const struct conn_ops *ops, void *arg)
-{
-	struct conn *c;
-
-	(void)loop;
-	(void)to;
-	(void)source;
-	check(run.nconns < CONNS_MAX);
-	c = xcalloc(1, sizeof(*c));
-	c->ops = ops;
-	c->arg = arg;
-	c->room = SIZE_MAX;
-	c->model = model_new();
-	c->model->is_lmtp = chosen(HOW, HOW_LMTP);
-	c->model->must_hide = (run.choice[HOW] & HOW_TLS) >= 0x18;
-	c->model->mails = run.model;
-	c->model->rcpts = rcpts;
-	buf_init(&c->out, (size_t)4 * 1024 * 1024);
-	later_init(&c->free_later, on_free, c);
-	if (run.is_ended || run.refuses) {
-		c->error = ECONNREFUSED;
-		c->will_close = true;
-	} else
-		c->will_open = true;
-	run.refuses = false;
-	run.at = run.nconns;
-	run.conns[run.nconns++] = c;
-	return c;
-}
-
-void
-conn_free(struct conn *c)
-{
-	size_t i;
-
-	if (c == NULL)
-		return;
-	for (i = 0; run.conns[i] != c; i++)
-		check(i + 1 < run.nconns);
-	run.conns[i] = run.conns[--run.nconns];
-	c->is_over = true;
-	loop_later(&virtual_loop, &c->free_later);
-}
-
-void
-conn_abort(struct conn *c)
-{
-	conn_free(c);
+	model_free(server);
 }
 
 /* Bytes reach the server; no secret does in clear. */
 static void
-leave(struct conn *c, const char *p, size_t n)
+server_said(void *server, const char *p, size_t n)
 {
-	check(c->model->is_tls || !shows_secret(p, n));
-	if (!c->model->is_dead)
-		model_said(c->model, p, n);
+	struct model *m = server;
+
+	check(m->is_tls || !shows_secret(p, n));
+	if (!m->is_dead)
+		model_said(m, p, n);
 }
 
-static size_t
-leave_some(struct conn *c, const char *p, size_t n)
+static void
+server_secured(void *server)
 {
-	if (n > c->room)
-		n = c->room;
-	if (c->room != SIZE_MAX)
-		c->room -= n;
-	if (n > 0)
-		leave(c, p, n);
-	return n;
+	model_secured(server);
 }
 
-void
-conn_write(struct conn *c, const char *p, size_t n)
-{
-	size_t did = 0;
-
-	check(c->is_open && !c->is_over && !c->is_shaking);
-	if (c->will_close)
-		return;
-	if (buf_is_empty(&c->out))
-		did = leave_some(c, p, n);
-	check(did == n || buf_add(&c->out, p + did, n - did) == 0);
-}
-
-void
-conn_want_room(struct conn *c)
-{
-	c->wants_room = true;
-}
-
-bool
-conn_has_room(const struct conn *c)
-{
-	return !c->wants_room && !c->is_shaking && buf_is_empty(&c->out);
-}
-
-int64_t
-conn_sendfile(struct conn *c, int fd, uint64_t offset, size_t n)
-{
-	static char bytes[64 * 1024];
-	ssize_t got = pread(fd, bytes, n < sizeof(bytes) ? n : sizeof(bytes),
-	    (off_t)offset);
-
-	check(conn_has_room(c) && got >= 0);
-	if (got > 0)
-		got = (ssize_t)leave_some(c, bytes, (size_t)got);
-	if (got > 0)
-		return got;
-	if (c->room > 0)
-		return 0;
-	c->wants_room = true;
-	errno = EAGAIN;
-	return -1;
-}
-
-size_t
-conn_pending(const struct conn *c)
-{
-	return buf_len(&c->out);
-}
-
-/* For what is linked but never used here. */
-int
-conn_local(const struct conn *c, struct addr *a)
-{
-	(void)c;
-	(void)a;
-	return -1;
-}
-
-void
-conn_set_layer(struct conn *c, const struct conn_layer_ops *ops, void *layer)
-{
-	(void)c;
-	(void)ops;
-	(void)layer;
-	abort();
-}
-
-void *
-conn_layer(const struct conn *c, const struct conn_layer_ops *ops)
-{
-	(void)c;
-	(void)ops;
-	return NULL;
-}
-
-int
-conn_fd(const struct conn *c)
-{
-	(void)c;
-	return -1;
-}
-
-/* ---- what connections tell; each at most one thing ---- */
+static const struct virtual_server servers = {
+	.new = server_new,
+	.free = server_free,
+	.said = server_said,
+	.secured = server_secured,
+};
 
 static void
 give_bytes(struct conn *c, const char *p, size_t n)
 {
+	struct model *m = c->server;
+
 	if (!c->is_open || c->is_shaking || c->will_close)
 		return;
-	model_heard(c->model, p, n);
-	run.is_confused |= c->model->is_dead && conn_pending(c) > 0 &&
-	    !c->model->in_body && !c->model->in_bdat;
+	model_heard(m, p, n);
+	run.is_confused |= m->is_dead && conn_pending(c) > 0 && !m->in_body &&
+	    !m->in_bdat;
 	c->ops->data(c->arg, p, n);
 }
 
@@ -409,59 +184,30 @@ say_hello(struct conn *c)
 	static const char *const words[] = { "PIPELINING", "8BITMIME",
 	    "CHUNKING", "SIZE 100000", "STARTTLS", "AUTH PLAIN LOGIN CRAM-MD5",
 	    "SMTPUTF8\r\n250-BINARYMIME\r\n250-DSN\r\n250-REQUIRETLS" };
+	struct model *m = c->server;
 	char text[256] = "250-x\r\n";
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (chosen(OFFER, 1U << i) &&
-		    !(i == 4 && c->model->is_tls)) {
+		if (chosen(OFFER, 1U << i) && !(i == 4 && m->is_tls)) {
 			strlcat(text, "250-", sizeof(text));
 			strlcat(text, words[i], sizeof(text));
 			strlcat(text, "\r\n", sizeof(text));
 		}
 	strlcat(text, "250 HELP\r\n", sizeof(text));
-	c->model->wants_hello = false;
+	m->wants_hello = false;
 	give_bytes(c, text, strlen(text));
-}
-
-static void
-take_room(struct conn *c)
-{
-	size_t n;
-
-	c->wants_room = false;
-	if (buf_is_empty(&c->out)) {
-		c->ops->drained(c->arg);
-		return;
-	}
-	n = leave_some(c, buf_data(&c->out), buf_len(&c->out));
-	buf_consume(&c->out, n);
-	if (buf_is_empty(&c->out))
-		c->ops->drained(c->arg);
-	else
-		c->ops->progress(c->arg);
 }
 
 static bool
 happens(struct conn *c)
 {
-	if (c->will_open) {
-		c->will_open = false;
-		c->is_open = true;
-		c->ops->opened(c->arg);
-		if (!c->is_over && !chosen(OFFER, OFFER_NOTHING))
+	struct model *m = c->server;
+	bool will_open = c->will_open;
+
+	if (virtual_happens(c)) {
+		if (will_open && !c->is_over && !chosen(OFFER, OFFER_NOTHING))
 			give_bytes(c, "220 x\r\n", 7);
-	} else if (c->will_secure) {
-		c->will_secure = c->is_shaking = false;
-		model_secured(c->model);
-		c->ops->secured(c->arg);
-	} else if (c->will_close && !c->is_over) {
-		c->will_close = false;
-		c->is_open = c->error != ECONNREFUSED;
-		c->ops->closed(c->arg, c->error);
-	} else if (c->is_open && c->room > 0 && !c->is_shaking &&
-	    (c->wants_room || !buf_is_empty(&c->out)))
-		take_room(c);
-	else if (c->model->wants_hello && !chosen(OFFER, OFFER_NOTHING))
+	} else if (m->wants_hello && !chosen(OFFER, OFFER_NOTHING))
 		say_hello(c);
 	else
 		return false;
@@ -477,9 +223,9 @@ settle(void)
 	for (;;) {
 		check(run.nsteps++ < STEPS_MAX);
 		virtual_run_later();
-		for (i = 0; i < run.nconns && !happens(run.conns[i]); i++)
+		for (i = 0; i < virtual_net.nconns && !happens(virtual_net.conns[i]); i++)
 			;
-		if (i == run.nconns && TAILQ_EMPTY(&virtual_loop.later))
+		if (i == virtual_net.nconns && TAILQ_EMPTY(&virtual_loop.later))
 			return;
 	}
 }
@@ -771,16 +517,16 @@ do_step(enum step step, struct conn *c)
 		c->room = n == 255 ? SIZE_MAX : n * 16;
 		break;
 	case STEP_TLS_FAILS:
-		run.tls_fails = true;
+		virtual_net.tls_fails = true;
 		break;
 	case STEP_TLS_STALLS:
-		run.tls_stalls = true;
+		virtual_net.tls_stalls = true;
 		break;
 	case STEP_OTHER:
-		run.at++;
+		virtual_net.at++;
 		break;
 	case STEP_REFUSE:
-		run.refuses = true;
+		virtual_net.refuses = true;
 		break;
 	case STEP_CANCEL:
 		n = argument() % MODEL_MAILS;
@@ -821,8 +567,8 @@ play(void)
 	struct conn *c;
 	size_t n;
 
-	while (run.p < run.end && run.nconns > 0) {
-		c = run.conns[run.at % run.nconns];
+	while (run.p < run.end && virtual_net.nconns > 0) {
+		c = virtual_net.conns[virtual_net.at % virtual_net.nconns];
 		if ((n = bytes_here()) > 0) {
 			run.p += n;
 			give_bytes(c, (const char *)run.p - n, n);
@@ -830,9 +576,9 @@ play(void)
 			do_step(*run.p++, c);
 		settle();
 	}
-	run.is_ended = true;
-	for (size_t i = 0; i < run.nconns && !chosen(HOW, HOW_SILENT); i++)
-		cut(run.conns[i], 0);
+	virtual_net.is_ended = true;
+	for (size_t i = 0; i < virtual_net.nconns && !chosen(HOW, HOW_SILENT); i++)
+		cut(virtual_net.conns[i], 0);
 }
 
 /* ---- all of it ---- */
@@ -874,7 +620,7 @@ finish(void)
 	check(run.agent.nopen == 0);
 	agent_drain(&run.agent);
 	pass_time(INT64_MAX);
-	check(!smtp_relay_is_busy(run.relay) && run.nconns == 0);
+	check(!smtp_relay_is_busy(run.relay) && virtual_net.nconns == 0);
 	smtp_relay_free(run.relay);
 	timer_clear(&run.agent.rest);
 	timer_clear(&run.agent.quiet);
@@ -909,6 +655,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(run.choice, data, CHOICES);
 	TAILQ_INIT(&run.held);
 	virtual_start();
+	virtual_net = (struct virtual_net){ .server = &servers,
+	    .is_unverified = chosen(ENVELOPE, ENVELOPE_UNVERIFIED) };
 	run.agent = (struct agent){ .ops = &ops, .loop = &virtual_loop,
 	    .on_idle = on_idle, .want_trace = getenv("FUZZ_TRACE") != NULL };
 	TAILQ_INIT(&run.agent.open);
