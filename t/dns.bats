@@ -122,42 +122,76 @@ says()
 	says '*ok insecure *' good.test A
 }
 
-@test "resolver_trusted: a server on another address" {
+# In a network of its own, where port 53 is free and others' addresses are
+# ours. Prints what the resolver says, each time as it is asked.
+in_a_network()
+{
 	[[ $(id -u) -eq 0 ]] || skip "needs root"
 	unshare -n true 2>/dev/null || skip "needs unshare"
-	dns_zone good.test <<<'@ A 127.0.0.2'
+	nsd_conf
+	unbound_conf 'interface: 127.0.0.1@53' 'interface: 192.0.2.53@53' \
+		'interface: 2001:db8::53@53' 'do-ip6: yes' \
+		'access-control: 192.0.2.0/24 allow' \
+		'access-control: 2001:db8::/32 allow'
+	{
+		cat <<-EOC
+		set -e
+		PATH=\$PATH:/usr/sbin
+		ask() { "$NH_BUILD/t/tools/dns" "\$@" 2>>"$D/log.dns"; }
+		conf() { printf '%s\n' "\$@" >new && mv new resolv.conf; }
+		ip link set lo up
+		ip addr add 192.0.2.53/32 dev lo
+		ip -6 addr add 2001:db8::53/128 dev lo nodad
+		nsd -d -c nsd.conf >>log.nsd 2>&1 & nsd=\$!
+		unbound -d -c unbound.conf >>log.unbound 2>&1 & unbound=\$!
+		trap 'kill \$nsd \$unbound; wait' EXIT
+		up() { exec 4<>"/dev/tcp/127.0.0.1/\$1"; }
+		for port in $NSD_PORT 53; do
+			for i in {1..200}; do
+				(up \$port) 2>/dev/null && break
+				sleep 0.05
+			done
+		done
+		EOC
+		cat
+	} >all
+	unshare -n bash all >said 2>>log.all
+}
+
+# said LINE PATTERN
+said()
+{
+	# shellcheck disable=SC2053 # a pattern
+	[[ $(sed -n "$1p" said) == $2 ]] || { echo "line $1 is not $2"
+		cat said; return 1; }
+}
+
+@test "resolver_trusted, trust-ad; resolv.conf is read again; IPv6" {
+	dns_zone good.test <<-EOC
+	@	A 127.0.0.2
+	@	MX 10 mx
+	EOC
 	dns_sign good.test
-	cat >ns <<-'EOC'
-	set -e
-	ip link set lo up
-	ip addr add 192.0.2.53/32 dev lo
-	"$@"
+	in_a_network <<-'EOC'
+	ask -o resolver=192.0.2.53 good.test A
+	ask -o resolver=192.0.2.53 -o resolver_trusted=yes good.test A
+	ask -o resolver='[2001:db8::53]:53' good.test A
+	conf 'nameserver 2001:db8::53' 'options use-vc'
+	ask -o resolv_conf=resolv.conf good.test A
+	conf 'options trust-ad' 'nameserver 192.0.2.53'
+	ask -o resolv_conf=resolv.conf good.test A
+	ask -o resolv_conf=resolv.conf -p 4s good.test A good.test MX &
+	sleep 1.5
+	conf 'nameserver 127.0.0.1' 'nameserver 192.0.2.53'
+	wait $!
 	EOC
-	start_nsd
-	start_unbound
-	# Both, and the questions, in a network of their own.
-	kill "$NSD" "$UNBOUND"
-	sed -i "s/interface: .*/&\n  interface: 192.0.2.53@$UNBOUND_PORT\n\
-  access-control: 192.0.2.0\/24 allow/" unbound.conf
-	cat >all <<-EOC
-	PATH=\$PATH:/usr/sbin
-	nsd -d -c $D/nsd.conf >>$D/log.nsd 2>&1 & nsd=\$!
-	unbound -d -c $D/unbound.conf >>$D/log.unbound 2>&1 & unbound=\$!
-	for i in \$(seq 100); do
-		(exec 4<>/dev/tcp/192.0.2.53/$UNBOUND_PORT) 2>/dev/null && break
-		sleep 0.05
-	done
-	for trusted in no yes; do
-		"$NH_BUILD/t/tools/dns" -o resolver=192.0.2.53:$UNBOUND_PORT \
-			-o resolver_trusted=\$trusted good.test A
-	done
-	kill \$nsd \$unbound
-	wait
-	EOC
-	unshare -n bash ns bash all >said 2>>log.all
-	cat said log.all
-	[[ $(sed -n 1p said) == 'good.test A ok insecure '* ]]
-	[[ $(sed -n 2p said) == 'good.test A ok secure '* ]]
+	said 1 'good.test A ok insecure * server=192.0.2.53:53: 127.0.0.2'
+	said 2 '* ok secure * server=192.0.2.53:53: *'
+	said 3 '* ok insecure * server=\[2001:db8::53\]:53: *'
+	said 4 '* ok insecure * server=\[2001:db8::53\]:53: *'
+	said 5 '* ok secure * server=192.0.2.53:53: *'
+	said 6 '* A ok secure * server=192.0.2.53:53: *'
+	said 7 '* MX ok secure * server=127.0.0.1:53: *'
 }
 
 @test "a server that fails or is silent: the next one answers" {

@@ -119,8 +119,9 @@ void		 dns_free(struct dns *);	/* no question may be open */
 
 /*
  * Asks; the answer comes once, later, never inside this call.  The query is
- * gone when the callback runs.  The name may end in a dot; U-labels are the
- * caller's to convert.
+ * gone when the callback runs.  The name may end in a dot, and hold \DDD;
+ * U-labels are the caller's to convert.  Who joins a question under way shares
+ * the rest of its time.
  */
 struct dns_query *dns_ask(struct dns *, const char *name, enum dns_type,
 		    dns_cb *, void *arg);

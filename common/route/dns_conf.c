@@ -24,8 +24,9 @@ check_server(const char *value)
 const struct opt_row dns_conf_rows[] = {
 	{ "resolver", OPT_LIST, AT(resolver), NULL, 0, SERVERS_MAX, NULL,
 	    check_server, 0, "Name servers that look names up for us: "
-	    "addresses, [IPv6 address]:port or address:port (53). Without "
-	    "any: those of resolv_conf." },
+	    "addresses, [IPv6 address]:port or address:port (53), asked in "
+	    "this order where one does not answer. They should be alike: all "
+	    "validate DNSSEC, or none. Without any: those of resolv_conf." },
 	{ "resolv_conf", OPT_STRING, AT(resolv_conf), "/etc/resolv.conf", 0,
 	    0, NULL, NULL, 0, "The file that names the servers, read again "
 	    "when it has changed. Of its options these count: timeout, "

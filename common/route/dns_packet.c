@@ -339,7 +339,8 @@ add_record(struct dns_reply *reply, const struct packet *p,
 	if ((rr = read_record(p, r, k->nfields)) == NULL)
 		return -1;
 	if (reply->a.n == 0)
-		reply->a.mx = arena_alloc(arena, DNS_RECORDS_MAX * k->size);
+		reply->a.mx = arena_alloc(arena, k->size * (p->nanswer <
+		    DNS_RECORDS_MAX ? p->nanswer : DNS_RECORDS_MAX));
 	status = k->read(rr, (char *)(uintptr_t)reply->a.mx +
 	    reply->a.n * k->size, arena);
 	ldns_rr_free(rr);

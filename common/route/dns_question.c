@@ -107,6 +107,15 @@ set_error(struct dns_question *q, struct dns_server *by, const char *error)
 	q->error_by = by;
 }
 
+/* What a server said is worth more than that one cannot be reached. */
+static void
+set_weak_error(struct dns_question *q, struct dns_server *by,
+    const char *error)
+{
+	if (q->out == 0)
+		set_error(q, by, error);
+}
+
 /* So that every server has its turns within the time. */
 static int64_t
 time_to_wait(const struct dns_question *q)
@@ -145,7 +154,7 @@ ask(struct dns_question *q, struct dns_server *s, bool is_tcp)
 	int error = errno;
 
 	if (t == NULL) {
-		set_error(q, s, strerror(error));
+		set_weak_error(q, s, strerror(error));
 		/* EMFILE and the like are none of the server's. */
 		if (error == ECONNREFUSED || error == ENETUNREACH ||
 		    error == EHOSTUNREACH)
@@ -171,6 +180,14 @@ ask_again(struct dns_question *q, struct dns_server *s, bool is_tcp)
 }
 
 static void
+set_pause(struct dns_question *q)
+{
+	int64_t left = q->deadline_ms - now_ms(q);
+
+	timer_set(&q->timer, left < DNS_PAUSE_MS ? left : DNS_PAUSE_MS);
+}
+
+static void
 next_try(struct dns_question *q)
 {
 	const struct dns_resolv *r = dns_servers_now(q->dns->servers,
@@ -189,7 +206,7 @@ next_try(struct dns_question *q)
 		if (q->turn == 0 && q->round > q->paused &&
 		    TAILQ_EMPTY(&q->tries)) {
 			q->paused = q->round;
-			timer_set(&q->timer, DNS_PAUSE_MS);
+			set_pause(q);
 			return;
 		}
 		i = q->turn++;
@@ -250,11 +267,17 @@ rule_out(struct dns_question *q, struct dns_server *s, const char *error,
 static void
 rule_out_untrusted(struct dns_question *q)
 {
+	struct dns_try *t, *next;
 	size_t i;
 
 	for (i = 0; i < q->nservers; i++)
 		if (!q->order[i]->is_trusted)
 			q->out |= 1U << i;
+	for (t = TAILQ_FIRST(&q->tries); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, next);
+		if (!t->server->is_trusted)
+			drop_try(q, t);
+	}
 }
 
 static void
@@ -409,10 +432,11 @@ on_failed(struct dns_try *t, int error)
 	if (error == EBADMSG && !was_tcp)
 		ask_again(q, s, true);	/* where nobody can guess */
 	else {
-		if (!was_tcp)
+		if (!was_tcp || dns_servers_now(q->dns->servers,
+		    now_ms(q))->is_tcp)
 			dns_server_is_down(s, now_ms(q));
-		set_error(q, s, error == EBADMSG ? "answers to other questions"
-		    : strerror(error));
+		set_weak_error(q, s, error == EBADMSG ?
+		    "answers to other questions" : strerror(error));
 		if (was_newest || TAILQ_EMPTY(&q->tries))
 			next_try(q);
 	}

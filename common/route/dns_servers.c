@@ -300,7 +300,8 @@ size_t
 dns_servers_order(struct dns_servers *s, int64_t now_ms,
     struct dns_server *order[DNS_SERVERS_MAX])
 {
-	size_t first = s->resolv.is_rotated ? s->turn++ % s->n : 0;
+	const struct dns_resolv *r = dns_servers_now(s, now_ms);
+	size_t first = r->is_rotated ? s->turn++ % s->n : 0;
 	struct dns_server *server, *down[DNS_SERVERS_MAX];
 	size_t i, n = 0, ndown = 0;
 

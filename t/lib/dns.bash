@@ -90,11 +90,10 @@ dns_sign()
 	fi
 }
 
-# start_nsd [SERVER-LINE...]: answers for the zones there are; more than 512
-# octets only by TCP.
-start_nsd()
+# nsd_conf [SERVER-LINE...]: writes $D/nsd.conf for the zones there are.
+nsd_conf()
 {
-	local PATH=$PATH:/usr/sbin zone
+	local zone
 
 	NSD_PORT=$(dns_free_port)
 	{
@@ -121,6 +120,15 @@ start_nsd()
 				"$zone" "$zone"
 		done <"$D/zones.list"
 	} >"$D/nsd.conf"
+}
+
+# start_nsd [SERVER-LINE...]: answers for the zones there are; more than 512
+# octets only by TCP.
+start_nsd()
+{
+	local PATH=$PATH:/usr/sbin
+
+	nsd_conf "$@"
 	nh_spawn nsd -d -c "$D/nsd.conf" >>"$D/log.nsd" 2>&1
 	NSD=$NH_PID
 	nh_until 10 nh_listens "$NSD_PORT" ||
@@ -128,11 +136,10 @@ start_nsd()
 	dns_front "$NSD_PORT"
 }
 
-# start_unbound [SERVER-LINE...]: looks up in the zones of nsd, which it needs,
-# validates those that were signed; other names are refused.
-start_unbound()
+# unbound_conf [SERVER-LINE...]: writes $D/unbound.conf.
+unbound_conf()
 {
-	local PATH=$PATH:/usr/sbin zone
+	local zone
 
 	UNBOUND_PORT=$(dns_free_port)
 	{
@@ -167,6 +174,15 @@ start_unbound()
 				"$zone" "127.0.0.1@$NSD_PORT"
 		done <"$D/zones.list"
 	} >"$D/unbound.conf"
+}
+
+# start_unbound [SERVER-LINE...]: looks up in the zones of nsd, which it needs,
+# validates those that were signed; other names are refused.
+start_unbound()
+{
+	local PATH=$PATH:/usr/sbin
+
+	unbound_conf "$@"
 	nh_spawn unbound -d -c "$D/unbound.conf" >>"$D/log.unbound" 2>&1
 	UNBOUND=$NH_PID
 	nh_until 10 nh_listens "$UNBOUND_PORT" ||

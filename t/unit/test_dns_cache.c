@@ -257,7 +257,6 @@ first_of(struct dns_servers *s, int64_t now_ms)
 	struct dns_server *order[DNS_SERVERS_MAX];
 	size_t n, i;
 
-	dns_servers_now(s, now_ms);
 	n = dns_servers_order(s, now_ms, order);
 	snprintf(text, sizeof(text), "%s of %zu", order[0]->text, n);
 	for (i = 0; i < n; i++)

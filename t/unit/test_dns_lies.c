@@ -515,6 +515,11 @@ test_tcp(void)
 		    many[i].n == 1;
 	is_int(right, 50, "fifty at once: all answered");
 	is_int(one.nconns, 1, "fifty at once: over one connection");
+	for (i = 0; i < 100 && one.conns[0].fd != 0; i++)
+		turn_for(loop, 200);
+	ok(one.conns[0].fd == 0, "idle, it is closed");
+	ask_wait(&q, "y.test", DNS_A);
+	is_int(one.nconns, 2, "then there is another");
 	stop();
 
 	start_fn(one_each);
