@@ -84,8 +84,10 @@ list(struct sts_cache *c, struct sts_entry *e)
 }
 
 static void
-entry_free(struct sts_entry *e)
+drop(struct sts_entries *from, size_t *n, struct sts_entry *e)
 {
+	TAILQ_REMOVE(from, e, by_use);
+	--*n;
 	LIST_REMOVE(e, by_name);
 	sts_policy_free(e->policy);
 	free(e->why);
@@ -112,14 +114,11 @@ make_room(struct sts_cache *c)
 	while (c->nkept > c->max && (e = find_victim(&c->kept)) != NULL) {
 		if (c->folder != -1)
 			unlinkat(c->folder, e->domain, 0);
-		unlist(c, e);
-		entry_free(e);
+		drop(&c->kept, &c->nkept, e);
 	}
 	while (c->nfailed > STS_FAILED_MAX &&
-	    (e = find_victim(&c->failed)) != NULL) {
-		unlist(c, e);
-		entry_free(e);
-	}
+	    (e = find_victim(&c->failed)) != NULL)
+		drop(&c->failed, &c->nfailed, e);
 }
 
 static struct sts_entry *
@@ -307,11 +306,10 @@ sts_cache_free(struct sts_cache *c)
 
 	if (c == NULL)
 		return;
-	while ((e = TAILQ_FIRST(&c->kept)) != NULL ||
-	    (e = TAILQ_FIRST(&c->failed)) != NULL) {
-		unlist(c, e);
-		entry_free(e);
-	}
+	while ((e = TAILQ_FIRST(&c->kept)) != NULL)
+		drop(&c->kept, &c->nkept, e);
+	while ((e = TAILQ_FIRST(&c->failed)) != NULL)
+		drop(&c->failed, &c->nfailed, e);
 	if (c->dir != NULL)
 		closedir(c->dir);
 	if (c->folder != -1)

@@ -196,7 +196,7 @@ struct row {
 	enum dane_result result;
 	const char	*base;		/* NULL: mx.example */
 	const char	*why;
-	bool		 is_mx_insecure, wants_insecure_mx;
+	int		 is_mx_insecure, wants_insecure_mx;	/* bools */
 };
 
 #define SIGNED_A	"mx.example A secure", "mx.example AAAA nodata"

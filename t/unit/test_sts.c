@@ -585,6 +585,7 @@ static void
 test_cap(void)
 {
 	static struct outcome o[120];
+	struct sts_query *queries[60];
 	struct sts_stats stats;
 	char name[32];
 	unsigned i, n = 0;
@@ -610,10 +611,11 @@ test_cap(void)
 	    "counted");
 	for (i = 0; i < 60; i++) {
 		snprintf(name, sizeof(name), "e%u.example", i);
-		ask(&o[i], name);
-		sts_cancel(NULL);
+		queries[i] = ask(&o[i], name);
 	}
 	ok(nfetches == 50, "some run, some wait");
+	for (i = 0; i < 60; i++)
+		sts_cancel(queries[i]);
 	end();
 	is_int(nfetches, 0, "... and all end with the rest");
 }
