@@ -31,7 +31,7 @@ LIBS_lmtp		:= ldns libssl libcrypto
 LIBS_fake		:= libssl libcrypto
 LIBS_sink		:= libssl libcrypto
 LIBS_dns		:= ldns
-LIBS_sts		:= ldns libssl libcrypto libcurl
+LIBS_policy		:= ldns libssl libcrypto libcurl
 LDFLAGS_custom		:= -rdynamic	# a loaded factory calls back into us
 
 # What agents outside the tree may include; installed with these paths below

@@ -56,7 +56,7 @@ struct sts_fetch {
 	struct curl_slist *resolve;
 	struct buf	 body;
 	size_t		 nheaders;
-	bool		 is_too_long;
+	bool		 has_long_body, has_long_headers;
 	char		 error[CURL_ERROR_SIZE];
 };
 
@@ -126,7 +126,7 @@ on_header(char *p, size_t size, size_t n, void *arg)
 	s->nheaders += size * n;
 	if (s->nheaders <= HEADERS_MAX)
 		return size * n;
-	s->is_too_long = true;
+	s->has_long_headers = true;
 	return 0;
 }
 
@@ -137,7 +137,7 @@ on_body(char *p, size_t size, size_t n, void *arg)
 
 	if (buf_add(&s->body, p, size * n) == 0)
 		return size * n;
-	s->is_too_long = true;
+	s->has_long_body = true;
 	return 0;
 }
 
@@ -184,7 +184,10 @@ on_done(void *arg, CURLcode code)
 
 	if (code == CURLE_OK)
 		judge_answer(s);
-	else if (s->is_too_long || code == CURLE_FILESIZE_EXCEEDED)
+	else if (s->has_long_headers)
+		fail(s, fetch_error, "https://%s: more than %d bytes of "
+		    "headers", s->host, HEADERS_MAX);
+	else if (s->has_long_body || code == CURLE_FILESIZE_EXCEEDED)
 		fail(s, fetch_error, "https://%s: more than %d bytes", s->host,
 		    STS_BODY_MAX);
 	else
