@@ -28,6 +28,7 @@ PKGS			:= libbsd-overlay libevent_core inih libidn2
 LIBS_smtp-mx		:= ldns libssl libcrypto libcurl
 LIBS_smtp-static	:= ldns libssl libcrypto
 LIBS_lmtp		:= ldns libssl libcrypto
+LIBS_http		:= libcurl jansson libssl libcrypto
 LIBS_fake		:= libssl libcrypto
 LIBS_sink		:= libssl libcrypto
 LIBS_dns		:= ldns

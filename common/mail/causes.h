@@ -44,6 +44,14 @@ CAUSE(AUTH_NOT_OFFERED, 454, 4, 7, 0, BY_AGENT, "SASL authentication not offered
 CAUSE(AUTH_UNUSABLE,	454, 4, 7, 0, BY_AGENT,	"SASL authentication with %s not possible: %s")
 CAUSE(AUTH_FAILED,	454, 4, 7, 0, BY_AGENT,	"SASL authentication with %s failed: %s")
 
+/* HTTP */
+CAUSE(HTTP_TIMEOUT,	451, 4, 4, 2, BY_AGENT,	"conversation with %s timed out while %s")
+CAUSE(HTTP_TIMEOUT_AFTER_END, 451, 4, 4, 2, BY_AGENT, "conversation with %s timed out after end of data; message may have been delivered")
+CAUSE(HTTP_BROKEN,	451, 4, 5, 0, BY_AGENT,	"no valid HTTP answer from %s while %s: %s")
+CAUSE(HTTP_BROKEN_AFTER_END, 451, 4, 5, 0, BY_AGENT, "no valid HTTP answer from %s: %s; message may have been delivered")
+CAUSE(HTTP_CONTRADICTION, 451, 4, 5, 0, BY_AGENT, "contradiction from %s: %s, but X-Smtp-Reply %u")
+CAUSE(TARGET_DENIED,	451, 4, 7, 1, BY_AGENT,	"connection to %s[%s] is not allowed by target_allow and target_deny")
+
 /* message and addresses */
 CAUSE(TOO_LARGE,	552, 5, 3, 4, BY_AGENT,	"message size %llu exceeds size limit %llu of %s")
 CAUSE(NEED_8BITMIME,	554, 5, 6, 3, BY_AGENT,	"8BITMIME is required, but was not offered by %s")

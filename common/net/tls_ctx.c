@@ -231,6 +231,37 @@ tls_ctx_load(struct tls_ctx *t, char *error, size_t size)
 	return 0;
 }
 
+/* The certificate, its chain and key, read once. */
+static int
+share_own(SSL_CTX *to, SSL_CTX *from)
+{
+	STACK_OF(X509) *chain = NULL;
+
+	if (SSL_CTX_get0_certificate(from) == NULL)
+		return 0;
+	SSL_CTX_get0_chain_certs(from, &chain);
+	return SSL_CTX_use_certificate(to, SSL_CTX_get0_certificate(from)) ==
+	    1 && SSL_CTX_use_PrivateKey(to, SSL_CTX_get0_privatekey(from)) ==
+	    1 && SSL_CTX_set1_chain(to, chain) == 1 ? 0 : -1;
+}
+
+int
+tls_ctx_dress(struct tls_ctx *t, SSL_CTX *to, char *error, size_t size)
+{
+	if (tls_ctx_load(t, error, size) == -1)
+		return -1;
+	ERR_clear_error();
+	SSL_CTX_set_options(to, SSL_OP_NO_COMPRESSION |
+	    SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set1_cert_store(to, SSL_CTX_get_cert_store(t->ssl_ctx));
+	if (SSL_CTX_set1_param(to, SSL_CTX_get0_param(t->ssl_ctx)) != 1 ||
+	    SSL_CTX_set_min_proto_version(to, TLS1_2_VERSION) != 1 ||
+	    set_versions(to, t->conf) == -1 ||
+	    share_own(to, t->ssl_ctx) == -1)
+		return refuse(error, size, "tls", "cannot be set up");
+	return set_ciphers(to, t->conf, error, size);
+}
+
 /* Is there anything in the options that OpenSSL may refuse? */
 static bool
 needs_look(const struct tls_conf *conf)

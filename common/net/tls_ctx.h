@@ -24,6 +24,12 @@ struct tls_ctx_ops {
 int	 tls_ctx_load(struct tls_ctx *, char *error, size_t);
 void	 tls_ctx_ref(struct tls_ctx *);
 
+/*
+ * Gives another SSL_CTX the same trust, certificate, ciphers and versions (1.2
+ * at least); -1 with a text.  Verification is the caller's to set.
+ */
+int	 tls_ctx_dress(struct tls_ctx *, SSL_CTX *, char *error, size_t);
+
 /* Why the last call of OpenSSL failed, in words; empties its queue. */
 void	 tls_reason(char *, size_t);
 

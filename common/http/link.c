@@ -1,0 +1,500 @@
+/* link.c - one connection to a web server, by libcurl on our own loop. */
+#include "http/link.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "http/exchange.h"
+#include "http/relay.h"
+#include "net/addr_range.h"
+
+/* A socket of libcurl's. */
+struct sock {
+	LIST_ENTRY(sock) next;
+	struct link	*link;
+	struct event	 ev;
+	int		 fd;
+	short		 want;		/* what libcurl waits for */
+	short		 watched;	/* what ev is set to; 0: not set */
+};
+
+/* ---- what libcurl waits for ---- */
+
+/* What has ended is told, in libcurl's order; owners may begin anew. */
+static void
+take_ended(struct link *l)
+{
+	CURLMsg *msg;
+	int left;
+
+	while (!l->is_closed && (msg = curl_multi_info_read(l->multi,
+	    &left)) != NULL)
+		if (msg->msg == CURLMSG_DONE)
+			exchange_ended(msg->easy_handle, msg->data.result);
+}
+
+static void
+act(struct link *l, curl_socket_t fd, int bits)
+{
+	int running;
+
+	curl_multi_socket_action(l->multi, fd, bits, &running);
+	take_ended(l);
+}
+
+static void
+on_kick(void *arg)
+{
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+void
+link_kick(struct link *l)
+{
+	loop_later(l->relay->loop, &l->kick);
+}
+
+static int
+on_timeout_set(CURLM *multi, long ms, void *arg)
+{
+	struct link *l = arg;
+
+	(void)multi;
+	if (l->is_closed)
+		return 0;
+	if (ms == 0)
+		link_kick(l);
+	else if (ms > 0)
+		timer_set(&l->timer, ms);
+	else
+		timer_stop(&l->timer);
+	return 0;
+}
+
+static void	on_sock(evutil_socket_t, short, void *);
+
+static void
+watch(struct sock *s, short what)
+{
+	if (s->watched == what)
+		return;
+	if (s->watched != 0)
+		event_del(&s->ev);
+	s->watched = what;
+	if (what == 0)
+		return;
+	event_assign(&s->ev, loop_base(s->link->relay->loop), s->fd,
+	    what | EV_PERSIST, on_sock, s);
+	event_add(&s->ev, NULL);
+}
+
+static void
+on_sock(evutil_socket_t fd, short what, void *arg)
+{
+	struct sock *s = arg;
+	struct link *l = s->link;
+
+	if (l->nexchanges == 0) {
+		/* The server has closed, or says what nobody asked for. */
+		relay_link_lost(l);
+		return;
+	}
+	if ((s->want & what) == 0) {
+		watch(s, s->want);	/* a transfer that is held back */
+		return;
+	}
+	act(l, fd, ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) |
+	    ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0));
+}
+
+static struct sock *
+find_sock(struct link *l, curl_socket_t fd)
+{
+	struct sock *s;
+
+	LIST_FOREACH(s, &l->socks, next)
+		if (s->fd == fd)
+			return s;
+	return NULL;
+}
+
+/*
+ * Between two requests libcurl waits for nothing; we go on waiting to read, so
+ * that a close is seen, and the next request has nothing to set up.
+ */
+static int
+on_socket_set(CURL *easy, curl_socket_t fd, int what, void *arg, void *data)
+{
+	struct link *l = arg;
+	struct sock *s = find_sock(l, fd);
+
+	(void)easy;
+	(void)data;
+	if (s == NULL || l->is_closed)
+		return 0;
+	s->want = 0;
+	if (what != CURL_POLL_REMOVE) {
+		if ((what & CURL_POLL_IN) != 0)
+			s->want |= EV_READ;
+		if ((what & CURL_POLL_OUT) != 0)
+			s->want |= EV_WRITE;
+	}
+	watch(s, s->want != 0 ? s->want : EV_READ);
+	return 0;
+}
+
+/* ---- sockets ---- */
+
+/* Nothing that the operator does not want is ever connected to, whatever
+ * libcurl may come up with. */
+static bool
+is_allowed(const struct link *l, const struct addr *a)
+{
+	const struct http_conf *conf = l->relay->conf;
+
+	if (addr_family(a) == AF_UNIX || http_is_given(conf->proxy))
+		return true;
+	if (conf->target_deny.n > 0 && addr_range_has(&conf->target_deny, a))
+		return false;
+	return conf->target_allow.n == 0 ||
+	    addr_range_has(&conf->target_allow, a);
+}
+
+static int
+bind_source(struct link *l, int fd, int family)
+{
+	int on = 1;
+
+	if (!l->has_source || family == AF_UNIX)
+		return 0;
+	if (family != addr_family(&l->source)) {
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	return bind(fd, &l->source.u.sa, l->source.len);
+}
+
+static curl_socket_t
+on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	struct link *l = arg;
+	struct sock *s;
+	struct addr a;
+	int fd;
+
+	(void)purpose;
+	memset(&a, 0, sizeof(a));
+	a.len = to->addrlen;
+	if (to->addrlen <= sizeof(a.u))
+		memcpy(&a.u, &to->addr, to->family == AF_UNIX ?
+		    sizeof(to->addr) : to->addrlen);
+	a.u.sa.sa_family = (sa_family_t)to->family;
+	if (!is_allowed(l, &a)) {
+		l->is_denied = true;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+	if (fd == -1 || bind_source(l, fd, to->family) == -1) {
+		l->error = errno;
+		if (fd != -1)
+			close(fd);
+		return CURL_SOCKET_BAD;
+	}
+	s = xcalloc(1, sizeof(*s));
+	s->link = l;
+	s->fd = fd;
+	LIST_INSERT_HEAD(&l->socks, s, next);
+	l->nsocks++;
+	return fd;
+}
+
+static int
+on_close(void *arg, curl_socket_t fd)
+{
+	struct link *l = arg;
+	struct sock *s = find_sock(l, fd);
+
+	if (s != NULL) {
+		watch(s, 0);
+		LIST_REMOVE(s, next);
+		l->nsocks--;
+		free(s);
+	}
+	return close(fd);
+}
+
+/* ---- TLS ---- */
+
+static CURLcode
+on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg)
+{
+	struct link *l = arg;
+	char why[256];
+
+	(void)easy;
+	return tls_guest_dress(&l->guest, ssl_ctx, why, sizeof(why)) == 0 ?
+	    CURLE_OK : CURLE_SSL_CONNECT_ERROR;
+}
+
+/* ---- addresses ---- */
+
+static bool
+family_fits(const struct http_conf *conf, const struct addr *a)
+{
+	if (addr_family(a) == AF_INET)
+		return conf->address_family != HTTP_FAMILY_IPV6;
+	return conf->address_family != HTTP_FAMILY_IPV4;
+}
+
+/* Whose addresses are needed: the proxy's, or the server's own. */
+static const struct target *
+way(const struct link *l)
+{
+	return http_is_given(l->relay->conf->proxy) ? &l->relay->proxy :
+	    l->target;
+}
+
+static void
+become_ready(struct link *l)
+{
+	struct exchange *x, *next;
+
+	l->is_ready = true;
+	for (x = TAILQ_FIRST(&l->exchanges); x != NULL; x = next) {
+		next = TAILQ_NEXT(x, next);
+		exchange_link_ready(x);
+	}
+}
+
+static void
+fail_all(struct link *l, enum cause cause, const char *a, const char *b)
+{
+	struct exchange *x;
+
+	/* The last one may end the link, whose memory stays until the end of
+	 * the turn. */
+	while ((x = TAILQ_FIRST(&l->exchanges)) != NULL)
+		exchange_fail(x, STAGE_CONNECT, cause, a, b);
+}
+
+/* "host:port:address,address", as libcurl takes it. */
+static void
+take_addresses(struct link *l, const struct resolved *found)
+{
+	const struct target *t = way(l);
+	const char *list = NULL, *denied = NULL;
+	char text[ADDR_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; i < found->n; i++) {
+		if (!family_fits(l->relay->conf, &found->addrs[i]))
+			continue;
+		addr_format(&found->addrs[i], text, sizeof(text));
+		if (!is_allowed(l, &found->addrs[i]))
+			denied = arena_strdup(l->arena, text);
+		else if (list == NULL)
+			list = arena_strdup(l->arena, text);
+		else
+			list = arena_printf(l->arena, "%s,%s", list, text);
+	}
+	if (list != NULL) {
+		l->addresses = curl_slist_append(NULL, arena_printf(l->arena,
+		    "%s:%u:%s", t->host, t->port, list));
+		become_ready(l);
+	} else if (denied != NULL)
+		fail_all(l, CAUSE_TARGET_DENIED, t->host, denied);
+	else
+		fail_all(l, CAUSE_NO_ADDRESS, t->host,
+		    l->relay->conf->address_family == HTTP_FAMILY_IPV6 ?
+		    "IPv6" : "IPv4");
+}
+
+static void
+on_resolved(void *arg, const struct resolved *found)
+{
+	struct link *l = arg;
+
+	l->query = NULL;
+	if (found->n > 0)
+		take_addresses(l, found);
+	else
+		fail_all(l, found->is_temporary ? CAUSE_DNS_FAILED :
+		    CAUSE_HOST_UNKNOWN, way(l)->host, found->error);
+}
+
+static void
+look_up(struct link *l)
+{
+	struct http_relay *r = l->relay;
+
+	if (way(l)->socket != NULL || way(l)->is_literal) {
+		l->is_ready = true;
+		return;
+	}
+	if (r->resolver == NULL)
+		r->resolver = resolver_new(r->loop, r->conf->timeout_ms);
+	l->query = resolve(r->resolver, way(l)->host, on_resolved, l);
+}
+
+/* ---- the link ---- */
+
+static const struct target *
+copy_target(const struct target *from, struct arena *arena)
+{
+	struct target *t = arena_alloc(arena, sizeof(*t));
+
+	*t = *from;
+	t->url = arena_strdup(arena, from->url);
+	t->host = arena_strdup(arena, from->host);
+	t->origin = arena_strdup(arena, from->origin);
+	if (from->socket != NULL)
+		t->socket = arena_strdup(arena, from->socket);
+	return t;
+}
+
+static CURLM *
+make_multi(struct link *l)
+{
+	CURLM *m = curl_multi_init();
+
+	if (m == NULL)
+		return NULL;
+	curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket_set);
+	curl_multi_setopt(m, CURLMOPT_SOCKETDATA, l);
+	curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timeout_set);
+	curl_multi_setopt(m, CURLMOPT_TIMERDATA, l);
+	curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS, 1L);
+	curl_multi_setopt(m, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+	curl_multi_setopt(m, CURLMOPT_MAX_CONCURRENT_STREAMS,
+	    (long)l->relay->conf->http2_streams);
+	return m;
+}
+
+struct link *
+link_open(struct http_relay *r, struct pool_wait *wait,
+    const struct target *target, const char *key, const struct addr *source)
+{
+	struct link *l = xcalloc(1, sizeof(*l));
+
+	l->relay = r;
+	l->arena = arena_new(512);
+	l->target = target == &r->target ? target :
+	    copy_target(target, l->arena);
+	l->key = arena_strdup(l->arena, key);
+	l->has_source = source != NULL;
+	if (source != NULL)
+		l->source = *source;
+	LIST_INIT(&l->socks);
+	TAILQ_INIT(&l->exchanges);
+	timer_init(&l->timer, r->loop, on_kick, l);
+	later_init(&l->kick, on_kick, l);
+	if ((l->multi = make_multi(l)) == NULL) {
+		arena_free(l->arena);
+		free(l);
+		return NULL;
+	}
+	if (l->target->is_tls)
+		tls_guest_init(&l->guest, r->tls_ctx,
+		    http_tls_level(r->tls, true), l->target->host);
+	l->serial = ++r->connections;
+	LIST_INSERT_HEAD(&r->links, l, next);
+	pool_enter(wait, &l->place, l->key);
+	look_up(l);
+	return l;
+}
+
+static void
+on_free(void *arg)
+{
+	struct link *l = arg;
+
+	curl_multi_cleanup(l->multi);
+	curl_slist_free_all(l->addresses);
+	if (l->target->is_tls)
+		tls_guest_clear(&l->guest);
+	arena_free(l->arena);
+	free(l);
+}
+
+/* libcurl may be calling us: what it holds goes at the end of the turn, but
+ * nothing of it is heard any more. */
+void
+link_close(struct link *l)
+{
+	struct http_relay *r = l->relay;
+	struct sock *s;
+
+	if (l->is_closed)
+		return;
+	l->is_closed = true;
+	resolve_cancel(l->query);
+	LIST_FOREACH(s, &l->socks, next)
+		watch(s, 0);
+	timer_clear(&l->timer);
+	loop_forget(r->loop, &l->kick);
+	LIST_REMOVE(l, next);
+	pool_leave(r->pool, &l->place);
+	later_init(&l->free_later, on_free, l);
+	loop_later(r->loop, &l->free_later);
+}
+
+uint32_t
+link_room(const struct link *l)
+{
+	uint32_t max = 1;
+
+	if (l->is_multiplex || (l->relay->is_multiplex && !l->is_spoken))
+		max = (uint32_t)l->relay->conf->http2_streams;
+	return l->nexchanges < max ? max - l->nexchanges : 0;
+}
+
+bool
+link_is_warm(const struct link *l)
+{
+	return l->nsocks > 0 && (l->is_multiplex || l->nexchanges <= 1);
+}
+
+static long
+http_version(const struct http_relay *r, const struct target *t)
+{
+	switch (r->conf->http2) {
+	case HTTP2_NO:
+		return CURL_HTTP_VERSION_1_1;
+	case HTTP2_YES:
+		return t->is_tls ? CURL_HTTP_VERSION_2TLS :
+		    CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+	default:
+		return CURL_HTTP_VERSION_2TLS;
+	}
+}
+
+void
+link_dress(struct link *l, CURL *easy)
+{
+	const struct target *t = l->target;
+
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, l);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, l);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, t->socket);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+	    http_version(l->relay, t));
+	if (t->is_tls) {
+		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
+		curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, l);
+	}
+	/* What is told once stays known to the multi handle. */
+	curl_easy_setopt(easy, CURLOPT_RESOLVE, l->is_told ? NULL :
+	    l->addresses);
+	l->is_told = true;
+	l->is_denied = false;
+	l->error = 0;
+}
