@@ -28,7 +28,7 @@ posted()
 	rows 1
 	row 1 a@x.test delivered 250 2.6.0 ok
 	[[ $(cut -f 6-10 "$D/rows") == $'127.0.0.1\t127.0.0.1\t'$port$'\trun\t1' ]]
-	requests 1 '^POST /ok message/rfc822 client\.test c0B4LnRlc3Q= .* HTTP/1\.1 '"$(stat -c %s "$D/M")"' "[0-9a-f]{32}" -$'
+	requests 1 '^POST /ok message/rfc822 client\.test c0B4LnRlc3Q= .* HTTP/1\.1 '"$(stat -c %s "$D/M")"' \\x22[0-9a-f]{32}\\x22 -$'
 	give 0 url="http://127.0.0.1:$port/keep" -- s@x.test a@x.test
 	cmp "$D/M" "$D"/bodies/*
 	kill "$NGINX"
@@ -194,8 +194,9 @@ said()
 	hook 69 -- s@x.test a@x.test
 	row 1 a@x.test permanent 550 5.1.1 x
 	answers '200 OK' 'X-Smtp-Reply: 451; message="4.7.1 greylisted"' 'Retry-After: 300'
-	hook 75 --output=json -- s@x.test a@x.test || :
-	grep -q '"code":451.*"text":"greylisted".*"retry_after":300' "$D/try.out"
+	run hook_json -- s@x.test a@x.test
+	[[ $status -eq 75 ]]
+	grep -q '"code":451.*"text":"greylisted".*"retry_after":300' "$D/rows"
 	answers '500 Oops' 'X-Smtp-Reply: 250; message="2.0.0 fine"'
 	hook 75 -- s@x.test a@x.test
 	row 1 a@x.test transient 451 4.5.0 'contradiction from *HTTP 500 Oops, but X-Smtp-Reply 250'
@@ -275,17 +276,22 @@ statuses()
 		row 1 a@x.test transient 450 4.0.0 "HTTP $n Wait"
 	done
 	answers '503 Busy' 'Retry-After: 120'
-	hook 75 --output=json -- s@x.test a@x.test
-	grep -q '"retry_after":120' "$D/try.out"
+	run hook_json -- s@x.test a@x.test
+	[[ $status -eq 75 ]]
+	grep -q '"retry_after":120' "$D/rows"
 	answers '503 Busy' 'Retry-After: 99999999999'
-	hook 75 --output=json -- s@x.test a@x.test
-	grep -q '"retry_after":604800' "$D/try.out"
+	run hook_json -- s@x.test a@x.test
+	[[ $status -eq 75 ]]
+	grep -q '"retry_after":604800' "$D/rows"
 }
 
 @test "R-HT-06: Retry-After comes through the master" {
 	answers '503 Busy' 'Retry-After: 7'
-	hook 75 --output=json -- s@x.test a@x.test
-	grep -q '"retry_after":7' "$D/try.out"
+	printf '[relay web]\ntype = http\nurl = http://127.0.0.1:%s/\n' "$port" |
+		nh_conf
+	nh_start
+	run nh submit --relay=web --from=s@x.test --output=json a@x.test <"$D/M"
+	[[ $status -eq 75 && $output == *'"retry_after":7'* ]]
 }
 
 grammar()
@@ -474,7 +480,7 @@ idle_none()
 
 json_hook()
 {
-	rm -f "$D"/bodies/*
+	rm -f "$D"/bodies/* "$D/requests"
 	nginx_start
 	printf 'From: s@x.test\r\nSubject: one\r\n two\r\nX-Odd:\377"\\\r\nReceived: a\r\nReceived: b\r\n\r\nbody \377\0\n' >"$D/m"
 	MSG=$D/m give 0 format=json url="http://127.0.0.1:$port/keep" -- s@x.test a@x.test b@x.test

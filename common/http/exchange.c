@@ -498,6 +498,18 @@ follow(struct exchange *x)
 	return true;
 }
 
+/*
+ * The response says all there is to say, though the transfer did not end well:
+ * its body was longer than what is read, or the server wants no more of the
+ * request (RFC 9113 §8.1: the response counts).
+ */
+static bool
+is_enough(const struct exchange *x, CURLcode rc)
+{
+	return x->response.is_complete &&
+	    (x->is_cut || rc == CURLE_HTTP2_STREAM);
+}
+
 void
 exchange_ended(CURL *curl, CURLcode rc)
 {
@@ -509,7 +521,7 @@ exchange_ended(CURL *curl, CURLcode rc)
 	x = e->x;
 	l = x->link;
 	learn_times(x);
-	if (rc != CURLE_OK && !(x->is_cut && x->response.is_complete)) {
+	if (rc != CURLE_OK && !is_enough(x, rc)) {
 		fail_transfer(x, rc);
 		return;
 	}

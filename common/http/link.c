@@ -450,7 +450,8 @@ link_room(const struct link *l)
 {
 	uint32_t max = 1;
 
-	if (l->is_multiplex || (l->relay->is_multiplex && !l->is_spoken))
+	if (l->is_multiplex || (l->relay->is_multiplex && !l->is_spoken &&
+	    l->target->is_tls))
 		max = (uint32_t)l->relay->conf->http2_streams;
 	return l->nexchanges < max ? max - l->nexchanges : 0;
 }
@@ -462,13 +463,18 @@ link_is_warm(const struct link *l)
 }
 
 static long
-http_version(const struct http_relay *r, const struct target *t)
+http_version(const struct link *l)
 {
-	switch (r->conf->http2) {
+	bool is_open = l->is_multiplex && l->nsocks > 0;
+
+	switch (l->relay->conf->http2) {
 	case HTTP2_NO:
 		return CURL_HTTP_VERSION_1_1;
 	case HTTP2_YES:
-		return t->is_tls ? CURL_HTTP_VERSION_2TLS :
+		if (l->target->is_tls)
+			return CURL_HTTP_VERSION_2TLS;
+		/* libcurl 7.88 would say the preface once more. */
+		return is_open ? CURL_HTTP_VERSION_2_0 :
 		    CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 	default:
 		return CURL_HTTP_VERSION_2TLS;
@@ -486,7 +492,7 @@ link_dress(struct link *l, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
 	curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, t->socket);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-	    http_version(l->relay, t));
+	    http_version(l));
 	if (t->is_tls) {
 		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
 		curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, l);

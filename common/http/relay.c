@@ -80,7 +80,6 @@ set_up(struct http_relay *r, char *error, size_t size)
 	    secret_refresh(&r->hmac, error, size) == -1 ||
 	    (r->tls_ctx = tls_ctx_new(r->tls, error, size)) == NULL)
 		return -1;
-	r->is_multiplex = r->conf->http2 == HTTP2_YES && !r->target.is_tls;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 	    (r->sessions = curl_share_init()) == NULL) {
 		snprintf(error, size, "libcurl: cannot be started");

@@ -363,6 +363,7 @@ next_request(struct work *w)
 	w->wait.arg = w;
 	w->state = WORK_WAITING;
 	TAILQ_INSERT_TAIL(&r->waiting, w, next);
+	agent_touch_stats(r->agent);
 	pool_ask(r->pool, &w->target->place, &w->wait);
 }
 

@@ -124,7 +124,7 @@ respond()
 
 	shift
 	for line; do
-		text+="$line\\r\\n"
+		text+="${line//\\/\\\\}\\r\\n"
 	done
 	exchange=(H "W:${text}Content-Length: 0\\r\\n\\r\\n")
 }
@@ -134,6 +134,20 @@ answers()
 {
 	respond "$@"
 	fake_start "${exchange[@]}"
+}
+
+# hook_json key=value... -- SENDER RCPT...: by hand to $port, $D/rows as JSON.
+hook_json()
+{
+	local args=()
+
+	while [[ $1 != -- ]]; do
+		args+=(-o "$1")
+		shift
+	done
+	"$NH_BUILD/libexec/nexthop/http" -o url="http://127.0.0.1:$port/hook" \
+		"${args[@]}" --output=json --from="$2" "${@:3}" <"$D/M" \
+		>"$D/rows" 2>>"$D/log.agent"
 }
 
 # hook [key=value...] -- SENDER RCPT...: a delivery to $port, status first.
