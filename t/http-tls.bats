@@ -118,7 +118,7 @@ takes()
 
 @test "versions and ciphers" {
 	VIA=agent
-	nginx_start 'ssl_protocols TLSv1.2;'
+	protocols='ssl_protocols TLSv1.2;' nginx_start
 	takes tls.ca_certs="$CERTS/ca.crt" tls.ssl_version=PROTOCOL_TLSv1_2
 	give 75 url="https://127.0.0.1:$port_tls/ok" tls.ca_certs="$CERTS/ca.crt" \
 		tls.ssl_version=PROTOCOL_TLSv1_3 -- s@x.test a@x.test

@@ -104,7 +104,7 @@ read_json(struct http_body *b, char *to, size_t max)
 		return (int64_t)copy(to, max, buf_data(&b->begin) + b->at,
 		    (size_t)(begin - b->at));
 	if (b->at >= end)
-		return (int64_t)copy(to, max, JSON_END + (b->at - end),
+		return (int64_t)copy(to, max, &JSON_END[b->at - end],
 		    (size_t)(b->len - b->at));
 	if (b->piece_at == b->piece_len && fill_piece(b) == -1)
 		return -1;

@@ -121,6 +121,7 @@ http_relay_free(void *state)
 	struct http_relay *r = state;
 	struct link *l;
 
+	r->is_over = true;
 	while ((l = LIST_FIRST(&r->links)) != NULL)
 		link_close(l);
 	loop_turn(r->loop, 0);		/* links go at the end of a turn */

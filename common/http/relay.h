@@ -54,6 +54,7 @@ struct http_relay {
 	struct pool	*pool;
 	struct resolver	*resolver;	/* once a name was met */
 	bool		 is_multiplex;	/* the server speaks HTTP/2 */
+	bool		 is_over;	/* all goes */
 	TAILQ_HEAD(, work) waiting;
 	LIST_HEAD(, link) links;
 	LIST_HEAD(, easy) easies;	/* unused */

@@ -453,8 +453,6 @@ relay_link_free(struct link *l)
 		link_close(l);
 	else
 		pool_idle(l->relay->pool, &l->place);
-	if (l->is_closed && LIST_EMPTY(&l->relay->links))
-		agent_quiet(l->relay->agent);
 }
 
 void

@@ -26,7 +26,8 @@ nginx_start()
 			"ssl_certificate ${cert:-$CERTS/good.pem};" \
 			"ssl_certificate_key ${cert:-$CERTS/good.pem};" \
 			"ssl_client_certificate $CERTS/ca.crt;" \
-			'ssl_verify_client optional;' "$@"
+			'ssl_verify_client optional;' \
+			"${protocols:-ssl_protocols TLSv1.2 TLSv1.3;}" "$@"
 		echo '}'
 	} >"$D/nginx.conf"
 	nh_spawn nginx -e "$D/err.nginx" -p "$D" -c "$D/nginx.conf" \
