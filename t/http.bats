@@ -305,7 +305,7 @@ grammar()
 	local long
 	grammar '550;message="5.1.1 no blank"'
 	row 1 a@x.test permanent 550 5.1.1 'no blank'
-	grammar '550 ; MESSAGE="5.1.1 say \"no\" \\\\ x" ;command=RCPT; x=y'
+	grammar '550 ; MESSAGE="5.1.1 say \"no\" \\ x" ;command=RCPT; x=y'
 	row 1 a@x.test permanent 550 5.1.1 'say "no" \\\\ x'
 	[[ $(cut -f 9 "$D/rows") == 'RCPT TO' ]]
 	grammar '550' '500 Oops'
