@@ -78,6 +78,7 @@ struct envelope {
 	int64_t		 arrival_ms;	/* wall clock; 0 = unknown */
 	uint32_t	 attempts;	/* earlier ones */
 	uint32_t	 deadline_s;	/* from receipt; 0 = none */
+	uint8_t		 hops;		/* how often relays forwarded it */
 	struct body	 body;
 };
 

@@ -307,6 +307,8 @@ frame_put_deliver(struct buf *b, uint64_t id, const struct envelope *e)
 		frame_put_u32(&o, ATTR_ATTEMPTS, e->attempts);
 	if (e->deadline_s != 0)
 		frame_put_u32(&o, ATTR_DEADLINE, e->deadline_s);
+	if (e->hops != 0)
+		frame_put_u8(&o, ATTR_HOPS, e->hops);
 	if (e->body.mem != NULL) {
 		if (e->body.len > FRAME_INLINE_BODY_MAX)
 			o.failed = true;
@@ -542,6 +544,9 @@ envelope_number(struct envelope *e, const struct attr *a)
 		break;
 	case ATTR_DEADLINE:
 		e->deadline_s = get_be32(a->data);
+		break;
+	case ATTR_HOPS:
+		e->hops = a->data[0];
 		break;
 	case ATTR_BODY_RANGE:
 		e->body.offset = get_be64(a->data);

@@ -35,7 +35,7 @@ struct buf;
 enum frame_type {
 	FRAME_HELO = 1,		/* agent: VERSION_MIN, VERSION_MAX, AGENT, PROGRAM */
 	FRAME_CONFIG = 2,	/* asker: RELAY, (OPTION_NAME, OPTION_VALUE)*, [WANT_OPTIONS] */
-	FRAME_READY = 3,	/* agent: WINDOW [OPTION_NAME, OPTION_VALUE]* or ([OPTION_INDEX] ERROR)+ */
+	FRAME_READY = 3,	/* agent: WINDOW [FORWARDS] [OPTION_NAME, OPTION_VALUE]* or ([OPTION_INDEX] ERROR)+ */
 	FRAME_DELIVER = 4,	/* asker: an envelope; id != 0 */
 	FRAME_STAGE = 5,	/* agent: STAGE, RCPT_SET? */
 	FRAME_RESULT = 6,	/* agent: one recipient's answer */
@@ -64,6 +64,8 @@ enum frame_attr {
 	ATTR_WINDOW = 9,	/* u32 */
 	ATTR_OPTION_INDEX = 10,	/* u32: the n-th option of CONFIG, from 0 */
 	ATTR_ERROR = 11,	/* text */
+	ATTR_FORWARDS = 12,	/* empty: FORWARD may come, the asker keeps
+				 * what it needs for that */
 
 	ATTR_ENV_ID = 16,	/* text */
 	ATTR_SENDER = 17,	/* text */
@@ -222,8 +224,40 @@ int	frame_result_index(const struct frame *, uint32_t *index_r);
 int	frame_put_stage(struct buf *, uint64_t id, enum stage,
 	    const uint32_t *set, size_t n);
 
-/* Change the id of an encoded frame in place. */
+/* FORWARD: recipients that another relay shall deliver. */
+struct forward {
+	const char	*relay;
+	/* NULL: as the envelope has it; "": none, though it has one. */
+	const char	*nexthop;
+	const char	*source;
+	const char	*ehlo;
+};
+/* Whether its texts can be sent: lengths, no control bytes, a relay. */
+bool	frame_forward_fits(const struct forward *);
+/* set NULL = all that have neither an answer nor a FORWARD. */
+int	frame_put_forward(struct buf *, uint64_t id, const struct forward *,
+	    const uint32_t *set, size_t n);
+/*
+ * Texts go into the arena; set_r is the attribute of the set, its length a
+ * multiple of 4, its data NULL where there is none: the indexes are the
+ * caller's to judge.
+ */
+int	frame_get_forward(const struct frame *, struct arena *,
+	    struct forward *, struct attr *set_r, const char **error_r);
+
+/*
+ * The DELIVER that a FORWARD makes of the one it is about, which must have
+ * passed frame_deliver_facts(): `chosen` has a byte for each of its
+ * recipients.  The body stays what it was; a descriptor is the caller's to
+ * send.  -1: too long for a frame, or the buffer is full.
+ */
+int	frame_put_forwarded(struct buf *, const struct frame *deliver,
+	    const uint8_t *chosen, const struct forward *, uint8_t hops,
+	    uint32_t deadline_s);
+
+/* Change the id of an encoded frame, or the index of a RESULT, in place. */
 void	frame_set_id(void *frame, uint64_t id);
+void	frame_set_index(void *result, uint32_t index);
 
 const char *frame_type_name(unsigned type);	/* "DELIVER"; "?" */
 

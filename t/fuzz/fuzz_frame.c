@@ -75,7 +75,7 @@ check_again(const struct envelope *e, const struct frame *f,
 	    again.ret == e->ret && again.body_type == e->body_type &&
 	    again.arrival_ms == e->arrival_ms &&
 	    again.attempts == e->attempts &&
-	    again.deadline_s == e->deadline_s &&
+	    again.deadline_s == e->deadline_s && again.hops == e->hops &&
 	    again.body.len == e->body.len &&
 	    again.body.offset == e->body.offset);
 	check(same(again.id, e->id) && same(again.relay, e->relay) &&
@@ -136,6 +136,79 @@ result(const struct frame *f, struct arena *arena)
 	buf_clear(&b);
 }
 
+static void
+forward(const struct frame *f, struct arena *arena)
+{
+	struct forward to, again;
+	const char *error = NULL;
+	uint32_t set[ENVELOPE_RCPT_MAX], i;
+	struct attr a, b;
+	struct frame g;
+	struct buf out;
+
+	if (frame_get_forward(f, arena, &to, &a, &error) == -1) {
+		check(error != NULL);
+		return;
+	}
+	check(frame_forward_fits(&to));
+	check(a.len % 4 == 0 && a.len / 4 <= ENVELOPE_RCPT_MAX);
+	for (i = 0; i < a.len / 4; i++)
+		set[i] = get_be32(a.data + 4 * i);
+	buf_init(&out, FRAME_BYTES_MAX);
+	check(frame_put_forward(&out, f->id, &to, a.data == NULL ? NULL : set,
+	    a.len / 4) == 0);
+	check(frame_parse(buf_data(&out), buf_len(&out), &g, &error) == 1);
+	check(frame_get_forward(&g, arena, &again, &b, &error) == 0);
+	check(same(to.relay, again.relay) && same(to.ehlo, again.ehlo) &&
+	    same(to.nexthop, again.nexthop) && same(to.source, again.source));
+	check(a.len == b.len && (a.data == NULL) == (b.data == NULL));
+	check(a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+	buf_clear(&out);
+}
+
+/* What the router makes of a DELIVER, the target's agent must take. */
+static void
+readdressed(const struct frame *f, struct arena *arena)
+{
+	const struct forward to = { "out", f->id % 2 == 0 ? NULL : "next",
+		f->id % 3 == 0 ? NULL : "", "ehlo" };
+	uint8_t chosen[ENVELOPE_RCPT_MAX] = { 0 };
+	struct envelope was, is;
+	const char *error = NULL;
+	struct deliver_facts facts;
+	uint32_t i, n = 0, at = 0;
+	struct frame g;
+	struct buf out;
+
+	if (frame_deliver_facts(f, &facts, &error) == -1)
+		return;
+	for (i = 0; i < facts.nrcpt; i++)
+		n += chosen[i] = (f->id >> i % 64 & 1) != 0 || i == 0;
+	buf_init(&out, FRAME_BYTES_MAX + 4 * FRAME_TEXT_MAX);
+	if (frame_put_forwarded(&out, f, chosen, &to, 4, 9) == 0) {
+		check(frame_parse(buf_data(&out), buf_len(&out), &g, &error)
+		    == 1);
+		check(frame_get_deliver(&g, -1, arena, &is, &error) == 0);
+		check(frame_get_deliver(f, -1, arena, &was, &error) == 0);
+		check(is.nrcpt == n && is.hops == 4 && is.deadline_s == 9);
+		check(same(is.relay, "out") && same(is.ehlo, "ehlo"));
+		check(same(is.nexthop, to.nexthop != NULL ? to.nexthop :
+		    was.nexthop));
+		check(same(is.source, to.source != NULL ? NULL : was.source));
+		check(same(is.sender, was.sender) && is.flags == was.flags);
+		for (i = 0; i < was.nrcpt; i++)
+			if (chosen[i]) {
+				check(same(is.rcpts[at].addr,
+				    was.rcpts[i].addr));
+				check(same(is.rcpts[at].orcpt,
+				    was.rcpts[i].orcpt));
+				check(is.rcpts[at++].notify ==
+				    was.rcpts[i].notify);
+			}
+	}
+	buf_clear(&out);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -162,6 +235,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		check(at <= f.attrs_len);
 		deliver(&f, arena);
 		result(&f, arena);
+		forward(&f, arena);
+		readdressed(&f, arena);
 		frame_type_name(f.type);
 	}
 	arena_free(arena);
