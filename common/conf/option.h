@@ -65,6 +65,9 @@ struct opt_word {
 #define OPT_SECRET	0x02	/* value never printed */
 #define OPT_FILE	0x04	/* OPT_STRING: must be a readable file, or ""
 				 * for none; a default is not looked at */
+#define OPT_REST	0x10	/* OPT_DICT: takes every name that no row has,
+				 * whole, as its key; the row's own name only
+				 * stands for them in help and manual */
 #define OPT_CLI_ONLY	0x08	/* not in the configuration file: refused with
 				 * OPTS_ONCE, not in the sample */
 

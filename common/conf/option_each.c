@@ -44,9 +44,13 @@ each_pair(const struct each *e, const struct opt_row *row,
 {
 	char *name;
 
-	if (dict->n == 0)
+	if (dict->n == 0 && (row->flags & OPT_REST) == 0)
 		show(e, row->name, e->is_default ? NULL : "");
 	for (size_t i = 0; i < dict->n; i++) {
+		if (row->flags & OPT_REST) {
+			show(e, dict->v[i].key, dict->v[i].value);
+			continue;
+		}
 		name = xasprintf("%s.%s", row->name, dict->v[i].key);
 		show(e, name, dict->v[i].value);
 		free(name);

@@ -25,13 +25,16 @@ bool
 opt_find(const struct opt_table *table, const char *name, struct opt_at *at_r,
     const char **key_r)
 {
-	struct opt_at	at;
+	struct opt_at	at, rest = { NULL, NULL, 0 };
 	size_t		len, longest = 0;
 
 	at_r->row = NULL;
 	*key_r = NULL;
 	OPT_FOREACH(&at, table) {
-		if (!has_prefix(name, at.row->name))
+		if (at.row->flags & OPT_REST)
+			rest = at;
+		if ((at.row->flags & OPT_REST) ||
+		    !has_prefix(name, at.row->name))
 			continue;
 		len = strlen(at.row->name);
 		if (name[len] == '\0') {
@@ -45,6 +48,10 @@ opt_find(const struct opt_table *table, const char *name, struct opt_at *at_r,
 			*at_r = at;
 			*key_r = name + len + 1;
 		}
+	}
+	if (at_r->row == NULL && rest.row != NULL) {
+		*at_r = rest;
+		*key_r = name;
 	}
 	return at_r->row != NULL;
 }

@@ -25,8 +25,11 @@ opt_refuse(const struct setting *s, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	opt_show(key, sizeof(key), s->key == NULL ? "" : s->key);
-	snprintf(s->error, s->error_size, "%s%s%s: %s", s->at.row->name,
-	    s->key == NULL ? "" : ".", key, text);
+	if (s->key != NULL && (s->at.row->flags & OPT_REST))
+		snprintf(s->error, s->error_size, "%s: %s", key, text);
+	else
+		snprintf(s->error, s->error_size, "%s%s%s: %s",
+		    s->at.row->name, s->key == NULL ? "" : ".", key, text);
 	return -1;
 }
 

@@ -143,7 +143,8 @@ opt_table_help(const struct opt_table *table, FILE *to)
 	OPT_FOREACH(&at, table) {
 		format_what(at.row, what, sizeof(what));
 		fprintf(to, "  %s%s=%s\n", at.row->name,
-		    at.row->type == OPT_DICT ? ".KEY" : "", what);
+		    at.row->type == OPT_DICT &&
+		    (at.row->flags & OPT_REST) == 0 ? ".KEY" : "", what);
 		print_row(to, "        ", "          ", at.row, true);
 	}
 }
@@ -170,7 +171,7 @@ opt_table_sample(const struct opt_table *table, FILE *to)
 	bool		is_next = false;
 
 	OPT_FOREACH(&at, table) {
-		if (at.row->flags & OPT_CLI_ONLY)
+		if (at.row->flags & (OPT_CLI_ONLY | OPT_REST))
 			continue;
 		if (is_next)
 			putc('\n', to);
@@ -253,8 +254,9 @@ mdoc_item(FILE *to, const struct opt_row *row)
 	char			 what[OPT_WORDS_MAX];
 	const char		*bar = "";
 
-	fprintf(to, ".It Cm %s", row->name);
-	if (row->type == OPT_DICT)
+	fprintf(to, ".It %s %s", row->flags & OPT_REST ? "Ar" : "Cm",
+	    row->name);
+	if (row->type == OPT_DICT && (row->flags & OPT_REST) == 0)
 		fputs(".\\& Ns Ar key", to);
 	fputs(" Ns = Ns", to);
 	if (row->type == OPT_BOOL)

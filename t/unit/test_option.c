@@ -596,15 +596,22 @@ test_each(void)
 }
 
 static char *
-table_text(void (*print)(const struct opt_table *, FILE *))
+capture(const struct opt_table *of,
+    void (*print)(const struct opt_table *, FILE *))
 {
 	char	*text;
 	size_t	 n;
 	FILE	*to = open_memstream(&text, &n);
 
-	print(&table, to);
+	print(of, to);
 	fclose(to);
 	return text;
+}
+
+static char *
+table_text(void (*print)(const struct opt_table *, FILE *))
+{
+	return capture(&table, print);
 }
 
 static void
@@ -720,6 +727,69 @@ test_mdoc(void)
 	free(text);
 }
 
+/* ---- a table that takes any name ---- */
+
+struct any {
+	char		*factory;
+	struct opt_dict	 rest;
+};
+
+static const struct opt_row any_rows[] = {
+	{ .name = "NAME", .type = OPT_DICT, .flags = OPT_REST,
+	    .offset = offsetof(struct any, rest), .text = "Whatever." },
+	{ .name = "factory", .type = OPT_STRING, .flags = OPT_REQUIRED,
+	    .offset = offsetof(struct any, factory), .text = "What." },
+	{ .name = NULL }
+};
+static const struct opt_group any_groups[] = { { any_rows, 0 }, { NULL, 0 } };
+static const struct opt_table any_table = {
+	"any", any_groups, sizeof(struct any), NULL
+};
+
+static void
+test_rest(void)
+{
+	struct opts *was = o;
+	struct any *any;
+	char *text;
+
+	o = opts_new(&any_table);
+	any = opts_values(o);
+	takes("foo", "bar");
+	takes("factory", "f");
+	takes("tls.ca", "x\n\ty");
+	takes("NAME", "z");
+	is_str(any->factory, "f", "a row has its own");
+	is_int(any->rest.n, 3, "the others are kept");
+	is_str(any->rest.v[0].key, "foo", "in their order");
+	is_str(any->rest.v[0].value, "bar", "as they stand");
+	is_str(any->rest.v[1].key, "tls.ca", "dots and all");
+	is_str(any->rest.v[1].value, "x y", "lines joined");
+	is_str(any->rest.v[2].key, "NAME", "the row's name is none");
+	refuses("foo", "2", "foo: given twice");
+	refuses("a\nb", "2", "a\\nb: the key is too long or has a control "
+	    "character in it");
+	refuses("bar", "\x01", "bar: \"\\x01\" has a control character in "
+	    "it");
+	ok(opts_set(o, "foo", "3", OPTS_LAST, error, sizeof(error)) == 0 &&
+	    strcmp(any->rest.v[0].value, "3") == 0, "the last wins by hand");
+	text = each_text();
+	is_str(text, "*foo=3\n*tls.ca=x y\n*NAME=z\n*factory=f\n",
+	    "shown by their own names");
+	free(text);
+	opts_free(o);
+	o = was;
+	text = capture(&any_table, opt_table_sample);
+	ok(strstr(text, "NAME") == NULL, "not in the sample");
+	free(text);
+	text = capture(&any_table, opt_table_mdoc);
+	has(text, ".It Ar NAME Ns = Ns Ar text\nWhatever.\n");
+	free(text);
+	text = capture(&any_table, opt_table_help);
+	has(text, "  NAME=TEXT\n");
+	free(text);
+}
+
 int
 main(void)
 {
@@ -734,6 +804,7 @@ main(void)
 	test_lists();
 	test_argv();
 	test_dicts();
+	test_rest();
 	test_finish();
 	test_parsers();
 	test_split();
