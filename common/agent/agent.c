@@ -35,6 +35,12 @@ outer(struct delivery *d)
 	return (struct open_delivery *)(void *)d;
 }
 
+static const struct open_delivery *
+outer_const(const struct delivery *d)
+{
+	return (const struct open_delivery *)(const void *)d;
+}
+
 static void
 on_free(void *arg)
 {
@@ -230,16 +236,23 @@ log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
 	    stage_name(r->stage), r->code, text);
 }
 
+/* A bug of the agent's. */
+static void
+answered_twice(const struct delivery *d, uint32_t i)
+{
+	log_error("%s: recipient %u answered twice", d->env.id, i);
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+	abort();
+#endif
+}
+
 void
 delivery_answer(struct delivery *d, uint32_t i, const struct answer *a)
 {
 	struct answer whole = *a;
 
 	if (i >= d->env.nrcpt || d->answered[i]) {
-		log_error("%s: recipient %u answered twice", d->env.id, i);
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-		abort();
-#endif
+		answered_twice(d, i);
 		return;
 	}
 	if (whole.host == NULL)
@@ -273,6 +286,95 @@ delivery_answer_rest(struct delivery *d, const struct answer *a)
 		if (!d->answered[i])
 			delivery_answer(d, i, a);
 }
+
+/* ---- forwarding ---- */
+
+void
+agent_may_forward(struct agent *a)
+{
+	a->may_forward = true;
+}
+
+static void
+log_forward(const struct delivery *d, uint32_t i, const struct forward *to)
+{
+	char id[256], rcpt[512], from[512], relay[512];
+
+	escape_field(id, sizeof(id), *d->env.id == '\0' ? "-" : d->env.id);
+	escape_field(rcpt, sizeof(rcpt), d->env.rcpts[i].addr);
+	escape_field(from, sizeof(from), d->env.sender);
+	escape_field(relay, sizeof(relay), to->relay);
+	log_info("%s: to=<%s> from=<%s> relay=%s status=forwarded", id, rcpt,
+	    from, relay);
+}
+
+/* Those of the recipients that are open, once each. */
+static uint32_t
+open_rcpts(const struct delivery *d, const uint32_t *rcpts, uint32_t n,
+    uint32_t *open)
+{
+	uint32_t i, k, nopen = 0;
+
+	if (rcpts == NULL)
+		n = d->env.nrcpt;
+	for (i = 0; i < n; i++) {
+		k = rcpts == NULL ? i : rcpts[i];
+		if (k < d->env.nrcpt && !d->answered[k]) {
+			d->answered[k] = 1;
+			open[nopen++] = k;
+		} else if (rcpts != NULL)
+			answered_twice(d, k);
+	}
+	return nopen;
+}
+
+/* Why it cannot be, as an answer; false where it can. */
+static bool
+is_stuck(const struct delivery *d, const struct forward *to, struct reply *r)
+{
+	const struct agent *a = outer_const(d)->agent;
+
+	if (!frame_forward_fits(to))
+		reply_cause(r, d->arena, STAGE_NONE, CAUSE_INTERNAL,
+		    "a text of FORWARD is missing or cannot be sent");
+	else if (!a->may_forward)
+		reply_cause(r, d->arena, STAGE_NONE, CAUSE_INTERNAL,
+		    "this agent did not say that it forwards");
+	else if (d->front->forward == NULL)
+		reply_cause(r, d->arena, STAGE_NONE, CAUSE_FORWARD_ALONE,
+		    to->relay);
+	else
+		return false;
+	return true;
+}
+
+void
+delivery_forward(struct delivery *d, const uint32_t *rcpts, uint32_t n,
+    const struct forward *to)
+{
+	struct answer a = { .host = "" };
+	uint32_t i, *open;
+
+	if (is_stuck(d, to, &a.reply)) {
+		for (i = 0; rcpts != NULL && i < n; i++)
+			delivery_answer(d, rcpts[i], &a);
+		if (rcpts == NULL)
+			delivery_answer_rest(d, &a);
+		return;
+	}
+	open = arena_alloc(d->arena, (d->env.nrcpt + 1) * sizeof(*open));
+	n = open_rcpts(d, rcpts, n, open);
+	if (n == 0)
+		return;
+	for (i = 0; i < n && log_is_on(LOG_LEVEL_INFO); i++)
+		log_forward(d, open[i], to);
+	d->front->forward(d, to, open, n);
+	d->open -= n;
+	if (d->open == 0)
+		delivery_over(d);
+}
+
+/* ---- stages ---- */
 
 void
 delivery_connected(struct delivery *d)

@@ -25,6 +25,7 @@
 #include "net/loop.h"
 
 #define CHANNEL_ENV	"NEXTHOP_CHANNEL"	/* number of the descriptor */
+#define AGENT_WINDOW_DEFAULT	1000
 
 struct agent;
 struct delivery;
@@ -65,7 +66,7 @@ struct agent_ops {
 	void	 (*stop)(void *state);
 	/* Counters and gauges. May be NULL. */
 	void	 (*stats)(void *state, agent_stat *, void *arg);
-	/* Deliveries accepted at once; NULL = 1,000. */
+	/* Deliveries accepted at once; NULL = AGENT_WINDOW_DEFAULT. */
 	uint32_t (*window)(const void *values);
 };
 
@@ -77,6 +78,9 @@ struct share	*agent_share(const struct agent *);
 bool		 agent_trace(const struct agent *);	/* --trace was given */
 /* Counters have changed: STATS will be sent. */
 void		 agent_touch_stats(struct agent *);
+/* Called in start(): delivery_forward() may be used.  The master then keeps
+ * each message until its delivery is over. */
+void		 agent_may_forward(struct agent *);
 /* is_busy() has become false: a process that drains may end. */
 void		 agent_quiet(struct agent *);
 
@@ -88,7 +92,7 @@ struct delivery {
 	int64_t		 start_ms;	/* monotonic */
 	int64_t		 deadline_ms;	/* monotonic; 0 = none */
 	uint32_t	 open;		/* recipients without an answer */
-	uint8_t		*answered;	/* a byte per recipient */
+	uint8_t		*answered;	/* a byte per recipient; also forwarded */
 	bool		 is_past_end;	/* by delivery_before_end(); cleared by an
 					 * agent that knows the outcome and has
 					 * recipients left */
@@ -108,6 +112,17 @@ void	delivery_answer(struct delivery *, uint32_t i, const struct answer *);
 bool	delivery_is_answered(const struct delivery *, uint32_t i);
 /* The same answer for everyone who has none. */
 void	delivery_answer_rest(struct delivery *, const struct answer *);
+
+/*
+ * Hand recipients (n indexes; NULL: all without an answer) to another relay,
+ * which answers for them: here they count as answered, and with the last one
+ * the delivery is over.  The agent must have called agent_may_forward().  Where
+ * nobody can take them over, as by hand, they are answered with a transient
+ * failure.  What the other relay is given is the envelope of this delivery but
+ * for what `forward` says instead; its texts are copied.
+ */
+void	delivery_forward(struct delivery *, const uint32_t *rcpts, uint32_t n,
+	    const struct forward *);
 
 /* A connection was opened for this delivery (informs the asker). */
 void	delivery_connected(struct delivery *);

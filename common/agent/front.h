@@ -16,6 +16,9 @@ struct front_ops {
 	/* Run go later, once everything said so far is out of our hands. */
 	void	(*after_said)(struct delivery *, struct later *go);
 	void	(*answer)(struct delivery *, uint32_t i, const struct answer *);
+	/* They are another relay's from now on; NULL: there is none. */
+	void	(*forward)(struct delivery *, const struct forward *,
+		    const uint32_t *rcpts, uint32_t n);
 	/* All are answered; the delivery goes after this. */
 	void	(*done)(struct delivery *);
 };
@@ -40,6 +43,7 @@ struct agent {
 	struct timer	 quiet;		/* how long a drain waits for is_busy */
 	struct timer	 rest;		/* idle: give memory back */
 	bool		 want_trace;
+	bool		 may_forward;
 	/* Set by the front: the last delivery of a drain is over; the
 	 * statistics have changed. */
 	void		(*on_idle)(struct agent *);

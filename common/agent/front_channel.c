@@ -17,7 +17,6 @@
 #include "net/channel.h"
 #include "paths.h"
 
-#define WINDOW_DEFAULT	1000
 #define OUT_BYTES_MAX	((size_t)1 << 30)	/* bounded by window x recipients */
 #define WORK_BYTES	768	/* what an agent adds to a delivery, mostly */
 #define STATS_MS	1000
@@ -123,6 +122,17 @@ front_answer(struct delivery *d, uint32_t i, const struct answer *a)
 }
 
 static void
+front_forward(struct delivery *d, const struct forward *to,
+    const uint32_t *rcpts, uint32_t n)
+{
+	struct channel_front *f = d->front_data;
+	struct buf *out = channel_out(f->channel);
+	size_t start = buf_len(out);
+
+	queued(f, start, frame_put_forward(out, d->id, to, rcpts, n));
+}
+
+static void
 front_done(struct delivery *d)
 {
 	struct channel_front *f = d->front_data;
@@ -136,6 +146,7 @@ static const struct front_ops channel_front_ops = {
 	.stage = front_stage,
 	.after_said = front_after_said,
 	.answer = front_answer,
+	.forward = front_forward,
 	.done = front_done,
 };
 
@@ -274,9 +285,11 @@ got_config(struct channel_front *f, const struct frame *frame)
 	if (c.nfaults == 0 && agent_start(a, error, sizeof(error)) == -1)
 		config_fault(&c, UINT32_MAX, error);
 	if (c.nfaults == 0) {
-		f->window = a->ops->window == NULL ? WINDOW_DEFAULT :
+		f->window = a->ops->window == NULL ? AGENT_WINDOW_DEFAULT :
 		    a->ops->window(opts_values(a->opts));
 		frame_put_u32(&c.out, ATTR_WINDOW, f->window);
+		if (a->may_forward)
+			frame_put(&c.out, ATTR_FORWARDS, "", 0);
 		if (c.want_options)
 			opts_each(a->opts, put_option, &c.out);
 		f->is_ready = true;
