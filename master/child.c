@@ -77,7 +77,8 @@ forget_process(struct child *c)
 	c->why = c->agent = c->program = NULL;
 	free(c->slots);
 	c->slots = NULL;
-	c->nslots = c->slots_size = c->open = c->window = 0;
+	c->nslots = c->slots_size = c->open = c->owed = c->window = 0;
+	c->may_forward = false;
 	c->free_slot = SLOT_NONE;
 	buf_clear(&c->stats);
 	buf_clear(&c->effective);
@@ -341,6 +342,9 @@ take_ready_attr(struct child *c, const struct attr *a, int64_t *index)
 	switch (a->tag) {
 	case ATTR_WINDOW:
 		return attr_u32(a, &c->window);
+	case ATTR_FORWARDS:
+		c->may_forward = true;
+		return a->len == 0 ? 0 : -1;
 	case ATTR_OPTION_INDEX:
 		if (attr_u32(a, &n) == -1)
 			return -1;
@@ -414,13 +418,11 @@ take_frame(struct child *c, const struct frame *f, const void *bytes)
 	case FRAME_STAGE:
 	case FRAME_RESULT:
 	case FRAME_DONE:
+	case FRAME_FORWARD:
 		c->gen->ops->frame(c, f, bytes);
 		break;
 	case FRAME_STATS:
 		take_stats(c, f);
-		break;
-	case FRAME_FORWARD:
-		child_break(c, "FORWARD is not supported in this version");
 		break;
 	default:
 		child_break(c, "unexpected %s frame", frame_type_name(f->type));

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -177,17 +178,41 @@ static const struct opt_row relay_rows[] = {
 	{ .name = NULL }
 };
 
+/* Of type custom, besides those of every relay; also not the agent's. */
+static const struct opt_row custom_rows[] = {
+	{ .name = "timeout", .type = OPT_TIME, .offset = R(timeout_ms),
+	    .def = "1000s", .min = 100, .max = SECONDS(86400),
+	    .text = "An agent that has not answered a delivery after so long "
+	    "gets CANCEL, and five seconds later the recipients without an "
+	    "answer fail for now.  Such an agent gets no new deliveries, and "
+	    "is started again once its others have ended.  The deadline of a "
+	    "delivery counts likewise." },
+	{ .name = NULL }
+};
+
 static const struct opt_group master_groups[] = {
 	{ master_rows, 0 }, { NULL, 0 }
 };
 static const struct opt_group relay_groups[] = {
 	{ relay_rows, 0 }, { NULL, 0 }
 };
+static const struct opt_group custom_groups[] = {
+	{ relay_rows, 0 }, { custom_rows, 0 }, { NULL, 0 }
+};
+static const struct opt_group timeout_groups[] = {	/* for manuals */
+	{ custom_rows, 0 }, { NULL, 0 }
+};
 const struct opt_table config_master_table = {
 	"master", master_groups, sizeof(struct master_conf), NULL
 };
 const struct opt_table config_relay_table = {
 	"relay", relay_groups, sizeof(struct relay_rows), NULL
+};
+const struct opt_table config_custom_table = {
+	"relay", custom_groups, sizeof(struct relay_rows), NULL
+};
+const struct opt_table config_timeout_table = {
+	"relay", timeout_groups, sizeof(struct relay_rows), NULL
 };
 
 /* ---- places ---- */
@@ -264,12 +289,17 @@ name_is_alike(const char *a, const char *b)
 	return *a == *b;
 }
 
+/* Whether it is the master's own, of a relay of this type. */
 static bool
-is_row(const struct opt_row *rows, const char *key)
+is_row(const struct opt_table *table, const char *key)
 {
-	for (; rows->name != NULL; rows++)
-		if (name_is_alike(rows->name, key))
-			return true;
+	const struct opt_group *group;
+	const struct opt_row *row;
+
+	for (group = table->groups; group->rows != NULL; group++)
+		for (row = group->rows; row->name != NULL; row++)
+			if (name_is_alike(row->name, key))
+				return true;
 	return false;
 }
 
@@ -351,20 +381,37 @@ relay_fault(struct relay_conf *r, const char *key, const char *text)
 	r->is_faulty = true;
 }
 
+static const struct opt_table *
+relay_table(const struct conf_section *section)
+{
+	const char *type = entry_value(section, "type");
+
+	return type != NULL && strcasecmp(type, "custom") == 0 ?
+	    &config_custom_table : &config_relay_table;
+}
+
 /* The executable of the relay's type, or the operator's own. */
 static void
 find_program(struct relay_conf *r)
 {
 	const char *exec = entry_value(r->section, "exec");
+	const char *factory = entry_value(r->section, "factory");
 	char text[PATH_MAX + 64];
-	bool is_own = r->rows->type == TYPE_CUSTOM && exec != NULL;
+	bool is_custom = r->rows->type == TYPE_CUSTOM;
+	bool is_own = is_custom && exec != NULL;
 
-	if (r->rows->type == TYPE_CUSTOM && exec == NULL &&
-	    entry_value(r->section, "factory") == NULL) {
+	if (is_custom && exec == NULL && factory == NULL) {
 		relay_fault(r, "factory", "required for this type "
 		    "(FILE:SYMBOL), or exec");
 		return;
 	}
+	if (is_own && factory != NULL) {
+		relay_fault(r, "factory", "excludes exec");
+		return;
+	}
+	if (is_custom && factory != NULL && *factory != '/')
+		relay_fault(r, "factory", "must be an absolute path and a "
+		    "symbol: /FILE:SYMBOL");
 	r->program = is_own ? xstrdup(exec) : xasprintf("%s/%s",
 	    r->config->master->agents, types[r->rows->type].program);
 	if (is_own && *exec != '/')
@@ -413,7 +460,7 @@ goes_to_agent(const struct relay_conf *r, const char *key)
 {
 	if (name_is_alike(key, "type"))
 		return r->rows->type == TYPE_CUSTOM;
-	return !is_row(relay_rows, key);
+	return !is_row(relay_table(r->section), key);
 }
 
 static void
@@ -426,13 +473,13 @@ read_relay(struct config *config, const struct conf_section *section)
 	r->config = config;
 	r->section = section;
 	r->name = section->name;
-	r->opts = opts_new(&config_relay_table);
+	r->opts = opts_new(relay_table(section));
 	r->rows = opts_values(r->opts);
 	TAILQ_INSERT_TAIL(&config->relays, r, next);
 	config->nrelays++;
 
 	STAILQ_FOREACH(e, &section->entries, next)
-		if (is_row(relay_rows, e->key) &&
+		if (is_row(relay_table(section), e->key) &&
 		    set_row(config, r->opts, section, e) == -1)
 			r->is_faulty = true;
 	/* A type that was refused is not missing as well. */

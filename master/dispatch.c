@@ -1,250 +1,19 @@
 /*
  * dispatch.c - deliveries: from a submitter to the relay's queue or straight
- * to a child, answers back.  The promise kept here: every recipient of an
- * accepted DELIVER is answered exactly once, whatever agents do, and DONE
- * follows the last answer.
+ * to a child, answers back.
  *
  * Bytes pass as they came, only the id differs: towards a child the low half
  * is a slot number and the high half a sequence, so that looking one up costs
  * nothing and an old one is told from one that never was.
  */
-#include "master.h"
+#include "job.h"
 
-#include <stdarg.h>
-#include <stdlib.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-
-enum place { NOWHERE, HELD, QUEUED, RUNNING };
-enum { IS_ANSWERED = 0x01, IS_IN_DOUBT = 0x02 };
-
-struct job {
-	TAILQ_ENTRY(job) queue;		/* HELD, QUEUED */
-	LIST_ENTRY(job)	 by_id;		/* while from != NULL */
-	struct submitter *from;		/* NULL: nobody wants the answers */
-	struct service	*service;
-	struct child	*child;		/* RUNNING */
-	uint64_t	 id;		/* the submitter's */
-	uint64_t	 child_id;
-	void		*bytes;		/* HELD, QUEUED: the frame, owned */
-	uint32_t	 len;
-	int		 fd;		/* that belongs to it, or -1 */
-	int64_t		 since_ms;
-	int64_t		 deadline_ms;	/* 0 = none */
-	uint32_t	 nrcpt, open;
-	uint8_t		 place;
-	bool		 is_blamed;	/* one lie was logged */
-	uint8_t		 rcpts[];	/* IS_ANSWERED, IS_IN_DOUBT */
-};
-
-/* ---- jobs ---- */
-
-static unsigned
-bucket(uint64_t id)
-{
-	return (unsigned)((id * 0x9e3779b97f4a7c15ULL) >> 32) %
-	    SUBMIT_BUCKETS;
-}
-
-static struct job *
-job_find(struct submitter *s, uint64_t id)
-{
-	struct job *j;
-
-	LIST_FOREACH(j, &s->jobs[bucket(id)], by_id)
-		if (j->id == id)
-			return j;
-	return NULL;
-}
-
-static struct job *
-job_new(struct submitter *s, struct service *sv, const struct frame *f,
-    const struct deliver_facts *facts, int fd)
-{
-	struct job *j = xmalloc(sizeof(*j) + facts->nrcpt);
-
-	memset(j, 0, sizeof(*j));
-	memset(j->rcpts, 0, facts->nrcpt);
-	j->from = s;
-	j->service = sv;
-	j->id = f->id;
-	j->fd = fd;
-	j->since_ms = loop_now_ms(s->master->loop);
-	if (facts->deadline_s != 0)
-		j->deadline_ms = j->since_ms +
-		    (int64_t)facts->deadline_s * 1000;
-	j->nrcpt = j->open = facts->nrcpt;
-	LIST_INSERT_HEAD(&s->jobs[bucket(j->id)], j, by_id);
-	s->nopen++;
-	s->nrcpt_open += j->nrcpt;
-	s->master->njobs++;
-	sv->njobs++;
-	return j;
-}
-
-/* Keep the frame: it has to wait. */
-static void
-job_keep(struct job *j, const void *bytes, uint32_t len)
-{
-	j->bytes = xmalloc(len);
-	memcpy(j->bytes, bytes, len);
-	j->len = len;
-	j->service->master->queued_bytes += len;
-}
-
-static void
-job_drop_bytes(struct job *j)
-{
-	if (j->bytes != NULL)
-		j->service->master->queued_bytes -= j->len;
-	free(j->bytes);
-	j->bytes = NULL;
-	if (j->fd != -1)
-		close(j->fd);
-	j->fd = -1;
-}
-
-/* Out of the queue it waits in. */
-static void
-job_unqueue(struct job *j)
-{
-	if (j->place == QUEUED) {
-		TAILQ_REMOVE(&j->service->queue, j, queue);
-		j->service->nqueued--;
-	} else if (j->place == HELD) {
-		TAILQ_REMOVE(&j->from->held, j, queue);
-		j->service->nheld--;
-	}
-	j->place = NOWHERE;
-}
-
-/* The submitter has nothing to do with it any more. */
-static void
-job_detach(struct job *j, struct submitter *s)
-{
-	LIST_REMOVE(j, by_id);
-	j->from = NULL;
-	s->nopen--;
-	s->nrcpt_open -= j->nrcpt;
-	if (s->is_paused)
-		submitter_update(s);
-}
-
-static void
-job_free(struct job *j)
-{
-	struct service *sv = j->service;
-
-	job_drop_bytes(j);
-	free(j);
-	sv->master->njobs--;
-	sv->njobs--;
-	if (sv->is_ending)
-		service_check_end(sv);
-}
-
-/* ---- answers to the submitter ---- */
-
-/* Its output passed all bounds: it does not read. */
-static void
-check_output(struct submitter *s, int result)
-{
-	if (result == -1)
-		submitter_drop(s, "takes no answers: output is full");
-	else if (channel_pending(s->channel) > SUBMIT_OUT_SLOW &&
-	    !s->is_paused)
-		submitter_update(s);
-}
-
-/* Forward a child's frame under the submitter's id. */
-static void
-forward(struct job *j, const struct frame *f, const void *bytes)
-{
-	struct submitter *s = j->from;
-	struct buf *out;
-	size_t start;
-
-	if (s == NULL || s->channel == NULL)
-		return;
-	out = channel_out(s->channel);
-	start = buf_len(out);
-	if (buf_add(out, bytes, f->len) == -1) {
-		check_output(s, -1);
-		return;
-	}
-	frame_set_id(buf_data(out) + start, j->id);
-	channel_queued(s->channel, start, -1);
-	check_output(s, 0);
-}
-
-/* Our own answer for one recipient. */
-static void
-answer_one(struct job *j, uint32_t i, const struct reply *r)
-{
-	struct answer a = { .reply = *r, .host = "", .address = "" };
-	struct submitter *s = j->from;
-	struct buf *out;
-	size_t start;
-	int result;
-
-	j->rcpts[i] |= IS_ANSWERED;
-	j->open--;
-	j->service->answers[r->cls]++;
-	if (s == NULL || s->channel == NULL)
-		return;
-	out = channel_out(s->channel);
-	start = buf_len(out);
-	result = frame_put_result(out, j->id, i, &a);
-	if (result == 0)
-		channel_queued(s->channel, start, -1);
-	check_output(s, result);
-}
-
-/* All recipients are answered. */
-static void
-job_done(struct job *j)
-{
-	struct submitter *s = j->from;
-	struct buf *out;
-	size_t start;
-	int result;
-
-	if (s != NULL && s->channel != NULL) {
-		out = channel_out(s->channel);
-		start = buf_len(out);
-		result = frame_put_bare(out, FRAME_DONE, j->id);
-		if (result == 0)
-			channel_queued(s->channel, start, -1);
-		check_output(s, result);
-	}
-	if (s != NULL)
-		job_detach(j, s);
-	job_free(j);
-}
-
-/* The rest is answered by us: `doubt` where end-of-data may have been sent. */
-static void
-job_fail(struct job *j, const struct reply *plain, const struct reply *doubt)
-{
-	uint32_t i;
-
-	for (i = 0; i < j->nrcpt; i++)
-		if ((j->rcpts[i] & IS_ANSWERED) == 0)
-			answer_one(j, i, (j->rcpts[i] & IS_IN_DOUBT) != 0 ?
-			    doubt : plain);
-	job_done(j);
-}
-
-/* Fails a job that no child has. */
-#define job_refuse(j, ...)	do {					\
-	struct arena *arena_ = arena_new(4096);				\
-	struct reply reply_;						\
-	reply_cause(&reply_, arena_, STAGE_NONE, __VA_ARGS__);		\
-	job_fail((j), &reply_, &reply_);				\
-	arena_free(arena_);						\
-} while (0)
 
 /* ---- to the child ---- */
 
@@ -263,19 +32,6 @@ take_slot(struct child *c)
 		    sizeof(*c->slots));
 	}
 	return c->nslots++;
-}
-
-static void
-give_slot(struct job *j)
-{
-	struct child *c = j->child;
-	uint32_t slot = (uint32_t)j->child_id;
-
-	c->slots[slot].job = NULL;
-	c->slots[slot].next_free = c->free_slot;
-	c->free_slot = slot;
-	c->open--;
-	j->child = NULL;
 }
 
 /* A deadline counts from receipt: take off what was spent here. */
@@ -301,6 +57,22 @@ shorten_deadline(struct job *j, uint8_t *bytes, uint32_t len)
 		}
 }
 
+/* The descriptor that goes to the child: one that may forward leaves us ours. */
+static int
+fd_for(struct job *j, const struct child *c)
+{
+	int fd = j->fd;
+
+	if (c->may_forward && fd != -1 &&
+	    (fd = fcntl(j->fd, F_DUPFD_CLOEXEC, 3)) == -1) {
+		fd = j->fd;
+		j->fd_error = errno;
+		j->fd = -1;
+	} else if (!c->may_forward)
+		j->fd = -1;
+	return fd;
+}
+
 static void
 job_run(struct job *j, struct child *c, const void *bytes, uint32_t len)
 {
@@ -317,46 +89,56 @@ job_run(struct job *j, struct child *c, const void *bytes, uint32_t len)
 	j->child_id = (uint64_t)++c->sequence << 32 | slot;
 	frame_set_id(buf_data(out) + start, j->child_id);
 	shorten_deadline(j, (uint8_t *)buf_data(out) + start, len);
-	channel_queued(c->channel, start, j->fd);
-	j->fd = -1;
+	channel_queued(c->channel, start, fd_for(j, c));
 	j->child = c;
 	j->place = RUNNING;
 	c->slots[slot].job = j;
 	c->open++;
-	job_drop_bytes(j);
+	if (!c->may_forward)
+		job_drop_bytes(j);
+	else {
+		j->service->master->nforwarding++;
+		if (j->bytes == NULL)
+			job_keep(j, bytes, len);
+	}
+	overdue_watch(j);
 }
 
-static bool
-has_room(const struct service *sv)
+bool
+dispatch_has_room(const struct service *sv)
 {
 	return sv->nqueued < (sv->current == NULL ? 0 :
 	    (uint64_t)sv->current->conf->rows->backlog) &&
 	    sv->master->queued_bytes < QUEUED_BYTES_MAX;
 }
 
-/*
- * Give a job to a child, or queue it; false if there is no room for it.  bytes
- * are the frame unless the job keeps it already.
- */
-static bool
-job_offer(struct job *j, const void *bytes, uint32_t len)
+void
+dispatch_queue(struct job *j)
+{
+	j->place = QUEUED;
+	TAILQ_INSERT_TAIL(&j->service->queue, j, queue);
+	j->service->nqueued++;
+}
+
+bool
+dispatch_offer(struct job *j, const void *bytes, uint32_t len)
 {
 	struct service *sv = j->service;
 	struct child *c;
 
-	if (sv->nqueued == 0 && (c = service_pick(sv)) != NULL) {
+	/* One that may forward takes memory of ours as one that waits does. */
+	if (sv->nqueued == 0 && (c = service_pick(sv)) != NULL &&
+	    (!c->may_forward || sv->master->queued_bytes < QUEUED_BYTES_MAX)) {
 		job_unqueue(j);
 		job_run(j, c, bytes, len);
 		return true;
 	}
-	if (!has_room(sv))
+	if (!dispatch_has_room(sv))
 		return false;
 	job_unqueue(j);
 	if (bytes != NULL && bytes != j->bytes)
 		job_keep(j, bytes, len);
-	j->place = QUEUED;
-	TAILQ_INSERT_TAIL(&sv->queue, j, queue);
-	sv->nqueued++;
+	dispatch_queue(j);
 	return true;
 }
 
@@ -392,7 +174,7 @@ dispatch_retry(struct submitter *s)
 
 	for (j = TAILQ_FIRST(&s->held); j != NULL; j = next) {
 		next = TAILQ_NEXT(j, queue);
-		if (!job_offer(j, j->bytes, j->len))
+		if (!dispatch_offer(j, j->bytes, j->len))
 			break;
 	}
 	block_on(s, j == NULL ? NULL : j->service);
@@ -417,7 +199,7 @@ dispatch_pump(struct service *sv)
 			job_run(j, c, j->bytes, j->len);
 	}
 	while ((s = TAILQ_FIRST(&sv->blocked)) != NULL && s != last &&
-	    (has_room(sv) || (sv->nqueued == 0 && service_pick(sv) != NULL))) {
+	    (dispatch_has_room(sv) || (sv->nqueued == 0 && service_pick(sv) != NULL))) {
 		dispatch_retry(s);
 		last = s;
 	}
@@ -459,12 +241,12 @@ refuse_frame(struct submitter *s, const struct frame *f,
 		start = buf_len(out);
 		if ((i < facts->nrcpt ? frame_put_result(out, f->id, i, &a) :
 		    frame_put_bare(out, FRAME_DONE, f->id)) == -1) {
-			check_output(s, -1);
+			job_check_output(s, -1);
 			return;
 		}
 		channel_queued(s->channel, start, -1);
 	}
-	check_output(s, 0);
+	job_check_output(s, 0);
 }
 
 static void
@@ -515,41 +297,31 @@ dispatch_deliver(struct submitter *s, const struct frame *f,
 		return;
 	}
 	master_need_tick(s->master);
-	j = job_new(s, sv, f, &facts, fd);
-	if (!TAILQ_EMPTY(&s->held) || !job_offer(j, bytes, f->len))
+	j = job_new(sv, facts.nrcpt);
+	job_attach(j, s, f->id);
+	j->fd = fd;
+	j->hops = facts.hops;
+	if (facts.deadline_s != 0)
+		j->deadline_ms = j->since_ms +
+		    (int64_t)facts.deadline_s * 1000;
+	if (!TAILQ_EMPTY(&s->held) || !dispatch_offer(j, bytes, f->len))
 		job_hold(j, bytes, f->len);
 	else if (s->nrcpt_open >= SUBMIT_RCPTS_MAX)
 		submitter_update(s);
-}
-
-static void
-cancel_running(struct job *j)
-{
-	struct buf *out;
-	size_t start;
-
-	if (j->child->channel == NULL)
-		return;
-	out = channel_out(j->child->channel);
-	start = buf_len(out);
-	if (frame_put_bare(out, FRAME_CANCEL, j->child_id) == 0)
-		channel_queued(j->child->channel, start, -1);
 }
 
 void
 dispatch_cancel(struct submitter *s, uint64_t id)
 {
 	struct job *j = job_find(s, id);
+	bool was_waiting;
 
 	if (j == NULL)
 		return;		/* its DONE is on the way */
-	if (j->place == RUNNING) {
-		cancel_running(j);
-		return;
-	}
-	job_unqueue(j);
-	job_refuse(j, CAUSE_CANCELLED);
-	dispatch_retry(s);
+	was_waiting = j->place == HELD || j->place == QUEUED;
+	job_give_up(j);
+	if (was_waiting)
+		dispatch_retry(s);
 }
 
 void
@@ -563,14 +335,10 @@ dispatch_abandon(struct submitter *s)
 	for (i = 0; i < SUBMIT_BUCKETS; i++)
 		for (j = LIST_FIRST(&s->jobs[i]); j != NULL; j = next) {
 			next = LIST_NEXT(j, by_id);
-			if (j->place == RUNNING) {
-				cancel_running(j);
-				job_detach(j, s);
-			} else {
+			if (j->place != RUNNING)
 				job_unqueue(j);
-				job_detach(j, s);
-				job_free(j);
-			}
+			job_detach(j);
+			job_give_up(j);
 		}
 	if (was != NULL)
 		dispatch_pump(was);
@@ -600,17 +368,6 @@ job_of(struct child *c, const struct frame *f)
 	return NULL;
 }
 
-/* A lie about recipients harms that delivery and is logged once. */
-static void
-blame(struct job *j, const struct child *c, const char *what)
-{
-	if (j->is_blamed)
-		return;
-	j->is_blamed = true;
-	log_warning("relay %s: agent %s: %s", j->service->name,
-	    c->gen->conf->program, what);
-}
-
 static void
 take_result(struct child *c, struct job *j, const struct frame *f,
     const void *bytes)
@@ -622,15 +379,14 @@ take_result(struct child *c, struct job *j, const struct frame *f,
 	if (frame_get_result(f, NULL, &i, &a, &error) == -1)
 		child_break(c, "%s", error);
 	else if (i >= j->nrcpt)
-		blame(j, c, "RESULT for a recipient that is not there");
+		job_blame(j, c, "RESULT for a recipient that is not there");
 	else if ((j->rcpts[i] & IS_ANSWERED) != 0)
-		blame(j, c, "second RESULT for a recipient");
+		job_blame(j, c, "second RESULT for a recipient");
+	else if ((j->rcpts[i] & IS_FORWARDED) != 0)
+		job_blame(j, c, "RESULT for a recipient that it forwarded");
 	else {
-		j->rcpts[i] |= IS_ANSWERED;
-		j->open--;
-		j->service->answers[a.reply.cls]++;
 		c->has_delivered = true;
-		forward(j, f, bytes);
+		job_pass_result(j, i, a.reply.cls, f, bytes);
 	}
 }
 
@@ -649,23 +405,20 @@ answer_missing(struct job *j)
 }
 
 static void
-take_done(struct child *c, struct job *j, const struct frame *f,
-    const void *bytes)
+take_done(struct child *c, struct job *j, const struct frame *f)
 {
 	struct service *sv = j->service;
 
-	give_slot(j);
+	job_leave(j, false);
 	if (f->attrs_len > 0)
 		child_break(c, "DONE with attributes");
 	if (j->open > 0) {
-		blame(j, c, "DONE with recipients unanswered");
+		job_blame(j, c, "DONE with recipients unanswered");
 		answer_missing(j);
-	} else {
-		forward(j, f, bytes);
-		if (j->from != NULL)
-			job_detach(j, j->from);
-		job_free(j);
-	}
+	} else
+		job_over(j);
+	if (c->owed > 0 && c->owed == c->open)
+		overdue_kill(c);
 	if (sv->nqueued > 0 || !TAILQ_EMPTY(&sv->blocked))
 		dispatch_pump(sv);
 }
@@ -723,10 +476,13 @@ dispatch_child_frame(struct child *c, const struct frame *f,
 		take_result(c, j, f, bytes);
 		break;
 	case FRAME_DONE:
-		take_done(c, j, f, bytes);
+		take_done(c, j, f);
 		break;
 	case FRAME_STAGE:
 		take_stage(c, j, f);
+		break;
+	case FRAME_FORWARD:
+		forward_take(c, j, f);
 		break;
 	default:
 		break;
@@ -750,7 +506,7 @@ dispatch_child_gone(struct child *c, const char *text)
 	    CAUSE_AGENT_BROKEN_AFTER_DOT : CAUSE_AGENT_DIED_AFTER_DOT, text);
 	for (i = 0; i < c->nslots; i++)
 		if ((j = c->slots[i].job) != NULL) {
-			give_slot(j);
+			job_leave(j, false);
 			job_fail(j, &plain, &doubt);
 		}
 	arena_free(arena);
@@ -800,6 +556,7 @@ dispatch_tick(struct service *sv)
 	struct submitter *s, *next;
 
 	expire_list(&sv->queue, now);
+	overdue_tick(sv);
 	for (s = TAILQ_FIRST(&sv->blocked); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, next_blocked);
 		expire_list(&s->held, now);

@@ -86,7 +86,9 @@ on_tick(void *arg)
 		next = TAILQ_NEXT(sv, next);
 		dispatch_tick(sv);
 	}
-	if (m->njobs > 0 || submit_has_output(m))
+	/* A drain waits for more than one relay, see service_check_end(). */
+	if (m->njobs > 0 || submit_has_output(m) ||
+	    m->state == MASTER_STOPPING)
 		master_need_tick(m);
 }
 
@@ -404,6 +406,7 @@ master_stop(struct master *m, int64_t limit_ms)
 		m->state = MASTER_STOPPING;
 		daemon_notify("STOPPING=1");
 		submit_stop_listening(m);
+		master_need_tick(m);
 		if (m->rollout != NULL) {
 			control_printf(m->reload_asker,
 			    "nexthop-master is stopping\n");

@@ -8,7 +8,10 @@
  *	generation	the children of one relay with one set of options
  *	rollout		start what a configuration asks for; all or nothing
  *	service		a relay: its generations, its queue, its restarts
- *	dispatch	a delivery from submitter to child, its answers back
+ *	job		one delivery: its answers, its end
+ *	dispatch	deliveries from submitter to child, answers back
+ *	forward		deliveries that an agent hands to another relay
+ *	overdue		deliveries whose agent does not answer
  *	submit		submitters' connections
  *	control		the operator's connections
  *	lifecycle	start, reload, stop
@@ -83,6 +86,7 @@ struct relay_rows {		/* the master's own keys of [relay] */
 	int64_t		 backlog;
 	int64_t		 backlog_timeout_ms;
 	int64_t		 restart_delay_max_ms;
+	int64_t		 timeout_ms;	/* type custom; else 0 */
 	char		*user;
 	char		*group;
 };
@@ -125,7 +129,8 @@ struct config {
 	unsigned	 refs;
 };
 
-extern const struct opt_table config_master_table, config_relay_table;
+extern const struct opt_table config_master_table, config_relay_table,
+    config_custom_table, config_timeout_table;
 
 /* Always returns one; what is wrong is in config->conf->faults. */
 struct config	*config_load(const char *path);
@@ -199,7 +204,7 @@ struct child_ops {
 	void	(*ready)(struct child *);
 	/* READY named a fault: option index or -1 */
 	void	(*refused)(struct child *, int64_t index, const char *text);
-	/* STAGE, RESULT, DONE of a child that is ready */
+	/* STAGE, RESULT, FORWARD, DONE of a child that is ready */
 	void	(*frame)(struct child *, const struct frame *, const void *);
 	void	(*drained)(struct child *);	/* its socket takes more */
 	/* The process is gone and all it wrote was handed out. */
@@ -232,7 +237,9 @@ struct child {
 	int64_t		 delay_ms;	/* before the next start */
 	bool		 has_delivered;
 	uint32_t	 window;
+	bool		 may_forward;	/* its READY said so */
 	uint32_t	 open;
+	uint32_t	 owed;		/* of them: answered by us (overdue.c) */
 	struct slot	*slots;
 	uint32_t	 nslots;	/* in use, or free in the list */
 	uint32_t	 slots_size;
@@ -329,6 +336,11 @@ struct service {
 	uint32_t	 nheld;		/* at submitters, for want of room */
 	uint32_t	 njobs;		/* all, running ones too */
 	struct submitters blocked;	/* waiting for room in the queue */
+	struct jobs	 watched;	/* running, with a limit to it */
+	uint32_t	 ncrowding;	/* what it forwarded and finds no room
+					 * in other queues: it gets no more */
+	struct later	 pump_later;
+	uint64_t	 forwarded;	/* recipients, to other relays */
 	uint64_t	 answers[REPLY_PERMANENT + 1];	/* by class */
 	uint64_t	 restarts;
 	char		*last_error;
@@ -465,6 +477,7 @@ struct master {
 	struct listener	*submit_listener, *control_listener;
 	uint64_t	 queued_bytes;	/* of deliveries that wait */
 	uint32_t	 njobs;
+	uint32_t	 nforwarding;	/* jobs at agents that may forward */
 	struct timer	 tick;
 	bool		 is_ticking;
 	struct timer	 flush_limit;	/* for the last answers at the end */
@@ -483,7 +496,7 @@ struct master	*master_new(struct loop *, const char *path);
 void		 master_start(struct master *,
 		    void (*started)(void *arg, int status), void *arg);
 void		 master_free(struct master *);
-/* The relay that takes deliveries under this name. */
+/* The relay that takes deliveries under this name, or NULL. */
 struct service	*master_service(const struct master *, const char *name,
 		    size_t len);
 void		 master_need_tick(struct master *);

@@ -142,6 +142,10 @@ print_options(const char *form)
 		opt_table_mdoc(&config_relay_table, stdout);
 	else if (strcmp(form, "relay") == 0)
 		opt_table_sample(&config_relay_table, stdout);
+	else if (strcmp(form, "custommdoc") == 0)
+		opt_table_mdoc(&config_timeout_table, stdout);
+	else if (strcmp(form, "custom") == 0)
+		opt_table_sample(&config_timeout_table, stdout);
 	else
 		return -1;
 	return 0;

@@ -32,6 +32,7 @@ on_free(void *arg)
 	struct generation *g;
 	struct submitter *s;
 
+	loop_forget(m->loop, &sv->pump_later);
 	TAILQ_REMOVE(&m->services, sv, next);
 	TAILQ_FOREACH(s, &m->submitters, next)
 		if (s->last == sv)
@@ -48,6 +49,12 @@ on_free(void *arg)
 	master_check_stopped(m);
 }
 
+static void
+on_pump(void *arg)
+{
+	dispatch_pump(arg);
+}
+
 struct service *
 service_new(struct master *m, const char *name)
 {
@@ -59,7 +66,9 @@ service_new(struct master *m, const char *name)
 	TAILQ_INIT(&sv->old);
 	TAILQ_INIT(&sv->queue);
 	TAILQ_INIT(&sv->blocked);
+	TAILQ_INIT(&sv->watched);
 	later_init(&sv->free_later, on_free, sv);
+	later_init(&sv->pump_later, on_pump, sv);
 	TAILQ_INSERT_TAIL(&m->services, sv, next);
 	return sv;
 }
@@ -121,6 +130,36 @@ service_end(struct service *sv, int64_t drain_limit_ms)
 	service_check_end(sv);
 }
 
+/* Deliveries wait for agents that may forward them. */
+static bool
+will_forward(const struct service *sv)
+{
+	unsigned i;
+
+	for (i = 0; sv->nqueued > 0 && sv->current != NULL &&
+	    i < sv->current->nchildren; i++)
+		if (sv->current->children[i].may_forward)
+			return true;
+	return false;
+}
+
+/* A drain without a limit is for what relays still forward to each other. */
+static bool
+is_awaited(const struct service *sv)
+{
+	const struct master *m = sv->master;
+	const struct service *other;
+
+	if (m->state != MASTER_STOPPING || sv->end_limit_ms > 0)
+		return false;
+	if (m->nforwarding > 0)
+		return true;
+	TAILQ_FOREACH(other, &m->services, next)
+		if (will_forward(other))
+			return true;
+	return false;
+}
+
 /* Frees generations whose children are gone, and an ending service that has
  * nothing left. */
 void
@@ -129,7 +168,7 @@ service_check_end(struct service *sv)
 	struct generation *g, *next;
 
 	if (sv->is_ending && sv->current != NULL && sv->nqueued == 0 &&
-	    sv->nheld == 0) {
+	    sv->nheld == 0 && !is_awaited(sv)) {
 		g = sv->current;
 		sv->current = NULL;
 		TAILQ_INSERT_TAIL(&sv->old, g, next);
@@ -143,7 +182,7 @@ service_check_end(struct service *sv)
 		generation_free(g);
 	}
 	if (sv->is_ending && sv->current == NULL && TAILQ_EMPTY(&sv->old) &&
-	    sv->njobs == 0)
+	    sv->njobs == 0 && sv->ncrowding == 0)
 		service_free(sv);
 }
 
@@ -155,11 +194,12 @@ service_pick(const struct service *sv)
 	struct child *c, *best = NULL;
 	unsigned i;
 
-	if (sv->current == NULL)
+	if (sv->current == NULL || sv->ncrowding > 0)
 		return NULL;
 	for (i = 0; i < sv->current->nchildren; i++) {
 		c = &sv->current->children[i];
 		if (c->state != CHILD_READY || c->open >= c->window ||
+		    c->owed > 0 ||
 		    channel_pending(c->channel) > CHILD_OUT_SLOW)
 			continue;
 		if (best == NULL || c->open < best->open)

@@ -107,6 +107,7 @@ put_row(struct buf *b, const struct service *sv, bool is_tsv)
 	put_number(b, sv->answers[REPLY_DELIVERED], is_tsv, 9);
 	put_number(b, sv->answers[REPLY_TRANSIENT], is_tsv, 9);
 	put_number(b, sv->answers[REPLY_PERMANENT], is_tsv, 9);
+	put_number(b, sv->forwarded, is_tsv, 9);
 	put_number(b, sv->restarts, is_tsv, 8);
 	put_number(b, (uint64_t)sum.up_s, is_tsv, 8);
 	put_cell(b, sv->last_error == NULL ? "" : sv->last_error, is_tsv, 0,
@@ -120,16 +121,16 @@ print_table(const struct master *m, struct buf *b, bool is_tsv)
 
 	if (is_tsv)
 		buf_puts(b, "relay\ttype\tstate\tpids\tgeneration\twindow\t"
-		    "open\tqueued\tdelivered\ttransient\tpermanent\trestarts\t"
-		    "uptime\tlast_error\n");
+		    "open\tqueued\tdelivered\ttransient\tpermanent\tforwarded\t"
+		    "restarts\tuptime\tlast_error\n");
 	else
 		buf_printf(b, "nexthop-master %s, pid %d, %s, %u submitters\n"
-		    "%-16s %-9s %-8s %-15s %3s %6s %6s %6s %9s %9s %9s %8s "
-		    "%8s %s\n", NEXTHOP_VERSION, (int)getpid(),
+		    "%-16s %-9s %-8s %-15s %3s %6s %6s %6s %9s %9s %9s %9s "
+		    "%8s %8s %s\n", NEXTHOP_VERSION, (int)getpid(),
 		    master_states[m->state], m->nsubmitters, "RELAY", "TYPE",
 		    "STATE", "PIDS", "GEN", "WINDOW", "OPEN", "QUEUED",
-		    "DELIVERED", "TRANSIENT", "PERMANENT", "RESTARTS",
-		    "UPTIME", "LAST ERROR");
+		    "DELIVERED", "TRANSIENT", "PERMANENT", "FORWARDED",
+		    "RESTARTS", "UPTIME", "LAST ERROR");
 	TAILQ_FOREACH(sv, &m->services, next)
 		put_row(b, sv, is_tsv);
 }
@@ -256,6 +257,7 @@ put_relay(struct buf *b, const struct service *sv)
 	put_integer(b, "delivered", (int64_t)sv->answers[REPLY_DELIVERED]);
 	put_integer(b, "transient", (int64_t)sv->answers[REPLY_TRANSIENT]);
 	put_integer(b, "permanent", (int64_t)sv->answers[REPLY_PERMANENT]);
+	put_integer(b, "forwarded", (int64_t)sv->forwarded);
 	put_integer(b, "restarts", (int64_t)sv->restarts);
 	put_integer(b, "uptime_s", sum.up_s);
 	put_text(b, "last_error", sv->last_error);

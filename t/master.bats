@@ -403,7 +403,7 @@ lie()
 	for pair in 'unknown:DONE for an unknown delivery' \
 	    'badresult:RESULT without a sound reply' \
 	    'nul:malformed attribute in RESULT' \
-	    'forward:FORWARD is not supported in this version' \
+	    'forward:FORWARD, but its READY did not say FORWARDS' \
 	    'garbage:frame length out of range' 'type:unknown frame type' \
 	    'descriptor:DONE frame with a descriptor'; do
 		lie "${pair%%:*}" a@x.test b@x.test

@@ -9,9 +9,19 @@ Run by nexthop-master for a relay such as
     answer = transient
     delay = 2
 
-It answers every recipient as its options say and delivers nothing.  The
-protocol is that of nexthop-agent(7); only the standard library is needed.
+It answers every recipient as its options say and delivers nothing; or, with
+the option `relay`, it is an intermediate relay:
 
+    [relay front]
+    type = custom
+    exec = /usr/local/libexec/nexthop-example/agent.py
+    relay = out
+    reject = X-Spam-Flag: YES
+
+It refuses messages with such a line in their header and hands all others on to
+the relay `out` of the same nexthop-master, which delivers and answers for it.
+
+The protocol is that of nexthop-agent(7); only the standard library is needed.
 What a real agent changes: OPTIONS, configure(), and deliver().
 """
 
@@ -25,14 +35,15 @@ import sys
 import time
 
 # frame types
-HELO, CONFIG, READY, DELIVER, STAGE, RESULT, DONE = 1, 2, 3, 4, 5, 6, 7
+HELO, CONFIG, READY, DELIVER, STAGE, RESULT, DONE, FORWARD = range(1, 9)
 CANCEL, STATS, DRAIN = 9, 10, 11
 # attributes
 VERSION_MIN, VERSION_MAX, AGENT, PROGRAM, RELAY = 1, 2, 3, 4, 5
-OPTION_NAME, OPTION_VALUE, WANT_OPTIONS, WINDOW, OPTION_INDEX, ERROR = \
-    6, 7, 8, 9, 10, 11
-SENDER, RCPT, BODY, BODY_RANGE = 17, 18, 36, 37
-STAGE_REACHED, INDEX, REPLY, TEXT = 48, 50, 51, 52
+OPTION_NAME, OPTION_VALUE, WANT_OPTIONS, WINDOW, OPTION_INDEX, ERROR, \
+    FORWARDS = 6, 7, 8, 9, 10, 11, 12
+SENDER, RCPT, NEXTHOP, SOURCE, EHLO, BODY, BODY_RANGE = \
+    17, 18, 21, 22, 23, 36, 37
+STAGE_REACHED, RCPT_SET, INDEX, REPLY, TEXT = 48, 49, 50, 51, 52
 STAT_NAME, STAT_VALUE = 64, 65
 
 HEADER = struct.Struct('>IBBHQ')        # length, version, type, flags, id
@@ -83,11 +94,20 @@ class Delivery:
             elif tag == BODY_RANGE:
                 self.range = struct.unpack('>QQ', data)
 
-    def read(self):
+    def read(self, limit=1 << 62):
         """The message.  A descriptor is read by pread(), never mapped."""
         if self.fd is None:
-            return self.inline
-        return os.pread(self.fd, self.range[1], self.range[0])
+            return self.inline[:limit]
+        return os.pread(self.fd, min(limit, self.range[1]), self.range[0])
+
+    def header(self):
+        """Lines of the header, as far as they are within 64 KiB."""
+        lines = []
+        for line in self.read(65536).splitlines():
+            if not line:
+                break
+            lines.append(line)
+        return lines
 
     def close(self):
         if self.fd is not None:
@@ -107,6 +127,11 @@ class Agent:
         'delay': ('0', float),          # seconds until the attempt
         'work': ('0', float),           # seconds that the attempt takes
         'window': ('1000', int),        # deliveries open at once
+        'relay': ('', str),             # hand everything on to this relay
+        'nexthop': ('', str),           # ... with these overrides
+        'source': ('', str),
+        'ehlo': ('', str),
+        'reject': ('', str),            # but not with such a header line
     }
 
     def __init__(self, fd):
@@ -138,9 +163,24 @@ class Agent:
 
     def attempt(self, d):
         """From here on an outcome is in doubt without an answer: say so."""
-        if d.id in self.open:
+        if d.id not in self.open:       # it was cancelled
+            return
+        reject = self.conf['reject'].lower().encode()
+        if reject and any(line.lower().startswith(reject)
+                          for line in d.header()):
+            for index in range(len(d.rcpts)):
+                self.answer(d, index, 3, 550, (5, 7, 1), 'not this message')
+            self.done(d)
+        elif self.conf['relay']:
+            self.hand_on(d)
+        else:
             self.send(STAGE, d.id, (STAGE_REACHED, bytes([STAGE_RUN])))
             self.after(self.conf['work'], lambda: self.finish(d))
+
+    def hand_on(self, d):
+        """No answers from us: those of the other relay are what counts."""
+        self.forward(d, self.conf['relay'])
+        self.done(d)
 
     def finish(self, d):
         if d.id in self.open:
@@ -167,6 +207,18 @@ class Agent:
         self.send(RESULT, d.id, (INDEX, struct.pack('>I', index)),
                   (REPLY, reply), (TEXT, text.encode()[:2048]))
         self.answered += 1
+
+    def forward(self, d, relay, indexes=None):
+        """Instead of an answer; indexes None are all that have none."""
+        attrs = [(RELAY, relay.encode())]
+        for tag, name in (NEXTHOP, 'nexthop'), (SOURCE, 'source'), \
+                (EHLO, 'ehlo'):
+            if self.conf[name]:         # else as the envelope has it
+                attrs.append((tag, self.conf[name].encode()))
+        if indexes is not None:
+            attrs.append((RCPT_SET, b''.join(struct.pack('>I', index)
+                                             for index in indexes)))
+        self.send(FORWARD, d.id, *attrs)
 
     def done(self, d):
         """After the last answer."""
@@ -209,6 +261,8 @@ class Agent:
             self.send(READY, 0, *attrs)
             self.leave(78)
         attrs = [(WINDOW, struct.pack('>I', self.conf['window']))]
+        if self.conf['relay']:          # the master keeps what that takes
+            attrs.append((FORWARDS, b''))
         if want_options:
             for name, (default, _) in self.OPTIONS.items():
                 if name not in ('type', 'exec'):

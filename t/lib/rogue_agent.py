@@ -60,6 +60,72 @@ class Rogue(agent.Agent):
         self.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def hand_on(self, d):
+        act = getattr(self, 'hand_' + self.conf['mode'], super().hand_on)
+        act(d)
+
+    def hand_die(self, d):
+        """Dead as soon as it has handed on: not a matter of its own."""
+        self.forward(d, self.conf['relay'])
+        self.die()
+
+    def hand_half(self, d):
+        """Hands the odd ones on, answers the first, forgets the others."""
+        self.forward(d, self.conf['relay'], range(1, len(d.rcpts), 2))
+        self.result(d)
+        self.done(d)
+
+    def hand_both(self, d):
+        """An answer and a FORWARD for the same, in either order."""
+        self.result(d)
+        self.forward(d, self.conf['relay'], range(len(d.rcpts)))
+        for index in range(len(d.rcpts)):
+            self.result(d, index, 'a lie')
+        self.forward(d, self.conf['relay'])
+        self.done(d)
+
+    def hand_odd(self, d):
+        """Twice in one set, and some that are not there."""
+        self.forward(d, self.conf['relay'], [0, 0, 1000, 2 ** 32 - 1])
+        self.forward(d, self.conf['relay'], [])
+        super().hand_on(d)
+
+    def hand_mute(self, d):
+        """Neither DONE nor anything else afterwards."""
+        self.forward(d, self.conf['relay'])
+
+    def hand_keep(self, d):
+        """Hands the last one on, and keeps the others for ever."""
+        self.forward(d, self.conf['relay'], [len(d.rcpts) - 1])
+
+    def hand_oncancel(self, d):
+        """Not before it is told to stop."""
+
+    def hand_late(self, d):
+        self.done(d)
+        self.forward(d, self.conf['relay'])
+
+    def hand_split(self, d):
+        """Each one by itself."""
+        for index in range(len(d.rcpts)):
+            self.forward(d, self.conf['relay'], [index])
+        self.done(d)
+
+    def hand_norelay(self, d):
+        self.send(agent.FORWARD, d.id)
+
+    def hand_set(self, d):
+        self.send(agent.FORWARD, d.id, (agent.RELAY, b'x'),
+                  (agent.RCPT_SET, b'abc'))
+
+    def hand_line(self, d):
+        self.send(agent.FORWARD, d.id, (agent.RELAY, b'x'),
+                  (agent.EHLO, b'a\r\nDATA'))
+
+    def hand_double(self, d):
+        self.send(agent.FORWARD, d.id, (agent.RELAY, b'x'),
+                  (agent.RELAY, b'y'))
+
     def attempt(self, d):
         """`quiet` is done before it ever came to the end of data."""
         if self.conf['mode'] == 'quiet':
@@ -77,6 +143,11 @@ class Rogue(agent.Agent):
 
     def do_hang(self, d):
         pass
+
+    def do_forget(self, d):
+        """Those for forget@ are never answered, CANCEL or not."""
+        if not d.rcpts[0].startswith(b'forget@'):
+            super().finish(d)
 
     def do_wordy(self, d):
         for index in range(len(d.rcpts)):
@@ -171,6 +242,13 @@ class Rogue(agent.Agent):
 
     def cancel(self, d):
         """Leaves a trace."""
+        if self.conf['mode'] in ('forget', 'keep') and \
+                d.rcpts[0].startswith(b'forget@'):
+            return
+        if self.conf['mode'] == 'oncancel':
+            self.forward(d, self.conf['relay'])
+            self.done(d)
+            return
         if self.conf['note']:
             with open(self.conf['note'], 'a') as f:
                 f.write('cancel\n')
