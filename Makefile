@@ -37,9 +37,9 @@ LDFLAGS_custom		:= -rdynamic	# a loaded factory calls back into us
 
 # What agents outside the tree may include; installed with these paths below
 # include/nexthop/. They may include each other and the system, nothing else.
-PUBLIC_HDRS := $(wildcard $(addprefix common/,agent/agent.h base/mem.h \
-	conf/option.h mail/causes.h mail/envelope.h mail/frame.h mail/reply.h \
-	net/loop.h))
+PUBLIC_HDRS := $(wildcard $(addprefix common/,agent/agent.h \
+	agent/factory.h base/mem.h conf/option.h mail/causes.h mail/envelope.h \
+	mail/frame.h mail/message.h mail/reply.h net/loop.h))
 
 # --- flags ------------------------------------------------------------------
 
@@ -316,7 +316,8 @@ install: all
 	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include/nexthop' \
 	    'libexecdir=$${prefix}/$(LIBEXEC)' '' 'Name: nexthop-agent' \
 	    'Description: headers for delivery agents run by nexthop' \
-	    'Version: $(VERSION)' 'Cflags: -I$${includedir}' >$(PC)
+	    'Version: $(VERSION)' 'Requires.private: libevent_core' \
+	    'Cflags: -I$${includedir}' >$(PC)
 	@if [ -e etc/nexthop.service ]; then install -d $(dir $(UNIT)); \
 	    sed -e 's,@PREFIX@,$(PREFIX),g' -e 's,@SYSCONFDIR@,$(SYSCONFDIR),g' \
 	    etc/nexthop.service >$(UNIT); fi
