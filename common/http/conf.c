@@ -305,7 +305,7 @@ http_conf_check(const struct http_conf *conf, const struct tls_conf *tls,
 {
 	struct checking c = { .report = report, .arg = arg };
 
-	c.nfaults = tls_conf_check(tls, report, arg);
+	c.nfaults = tls_conf_check(tls, TLS_FOR_HOST, report, arg);
 	if (conf->url == NULL)
 		return c.nfaults;	/* told already: it is required */
 	check_target(&c, conf, tls);
