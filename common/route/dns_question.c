@@ -26,14 +26,15 @@ now_ms(const struct dns_question *q)
 /* ---- the end ---- */
 
 static void
-finish(struct dns_question *q, struct dns_answer *a, int64_t keep_ms)
+finish(struct dns_question *q, const struct dns_answer *said, int64_t keep_ms)
 {
+	struct dns_answer a = *said;
 	char asked[DNS_TEXT_MAX];
 
 	dns_name_format(&q->asked, asked);
-	a->type = q->type;
-	a->asked = asked;
-	dns_question_done(q, dns_kept_new(a, &q->asked), keep_ms);
+	a.type = q->type;
+	a.asked = asked;
+	dns_question_done(q, dns_kept_new(&a, &q->asked), keep_ms);
 }
 
 static void

@@ -171,24 +171,36 @@ dns_server_missed(struct dns_server *s, int64_t sent_ms, int64_t now_ms)
 
 /* ---- all of them ---- */
 
-/* Those that stay keep their health and connection. */
+static struct dns_server *
+find_server(struct dns_server *const *v, size_t n, const struct addr *a)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (addr_equal(&v[i]->addr, a))
+			return v[i];
+	return NULL;
+}
+
+/* Those that stay keep their health and connection. One said twice is one. */
 static void
 take(struct dns_servers *s)
 {
-	struct dns_server *old[DNS_SERVERS_MAX];
+	struct dns_server *old[DNS_SERVERS_MAX], *server;
 	const struct dns_resolv *r = &s->resolv;
-	size_t nold = s->n, i, j;
+	size_t nold = s->n, i;
 
 	memcpy(old, s->v, sizeof(old));
-	for (s->n = 0; s->n < r->n; s->n++) {
-		s->v[s->n] = NULL;
-		for (j = 0; j < nold; j++)
-			if (addr_equal(&old[j]->addr, &r->servers[s->n]))
-				s->v[s->n] = dns_server_ref(old[j]);
-		if (s->v[s->n] == NULL)
-			s->v[s->n] = server_new(&r->servers[s->n]);
-		s->v[s->n]->is_trusted = s->conf->resolver_trusted ||
-		    r->is_trusted || is_loopback(&r->servers[s->n]);
+	s->n = 0;
+	for (i = 0; i < r->n; i++) {
+		if (find_server(s->v, s->n, &r->servers[i]) != NULL)
+			continue;
+		server = find_server(old, nold, &r->servers[i]);
+		server = server != NULL ? dns_server_ref(server) :
+		    server_new(&r->servers[i]);
+		server->is_trusted = s->conf->resolver_trusted ||
+		    r->is_trusted || is_loopback(&server->addr);
+		s->v[s->n++] = server;
 	}
 	for (i = 0; i < nold; i++)
 		dns_server_unref(old[i]);
@@ -301,12 +313,13 @@ dns_servers_order(struct dns_servers *s, int64_t now_ms,
     struct dns_server *order[DNS_SERVERS_MAX])
 {
 	const struct dns_resolv *r = dns_servers_now(s, now_ms);
-	size_t first = r->is_rotated ? s->turn++ % s->n : 0;
+	size_t first = r->is_rotated && s->n > 1 ? s->turn++ % s->n : 0;
 	struct dns_server *server, *down[DNS_SERVERS_MAX];
 	size_t i, n = 0, ndown = 0;
 
 	for (i = 0; i < s->n; i++) {
 		server = s->v[(first + i) % s->n];
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it has a hold */
 		if (server->down_until_ms > now_ms)
 			down[ndown++] = server;
 		else {

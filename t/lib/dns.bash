@@ -41,7 +41,7 @@ dns_zone()
 {
 	mkdir -p "$D/zones"
 	{
-		printf '$ORIGIN %s.\n$TTL 300\n' "$1"
+		printf '%sORIGIN %s.\n%sTTL 300\n' '$' "$1" '$'
 		echo '@ SOA ns hostmaster 1 3600 900 86400 60'
 		echo '@ NS ns'
 		echo 'ns A 127.0.0.1'

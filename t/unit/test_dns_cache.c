@@ -351,6 +351,11 @@ test_health(void)
 	    "health stays when the file is read again");
 	first_of(s, 90000);
 	is_str(first_of(s, 90000), "192.0.2.3:53 of 3", "rotate: the next");
+	write_file("nameserver 192.0.2.1\nnameserver 192.0.2.1\n");
+	is_str(first_of(s, 100000), "192.0.2.1:53 of 1", "one said twice");
+	write_file("nameserver 192.0.2.1\nnameserver 192.0.2.2\n"
+	    "nameserver 192.0.2.1\n");
+	is_str(first_of(s, 130000), "192.0.2.1:53 of 2", "and again");
 	dns_servers_free(s);
 }
 

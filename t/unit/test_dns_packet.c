@@ -41,7 +41,7 @@ test_names(void)
 	struct dns_name name;
 	char text[600], back[DNS_TEXT_MAX];
 	const char *error;
-	size_t i;
+	size_t i, at;
 
 	is_name("a", "a");
 	is_name("Mail.Example.", "mail.example");
@@ -61,8 +61,9 @@ test_names(void)
 	is_no_name("a\\1", "a byte that no name has");
 	is_no_name("a\\256", "a byte that no name has");
 	/* 62 escaped bytes a label, the longest text there is */
-	for (i = 0, *text = '\0'; i < 124; i++)
-		strcat(text, i % 62 == 61 ? "\\255." : "\\001");
+	for (i = at = 0; i < 124; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s",
+		    i % 62 == 61 ? "\\255." : "\\001");
 	ok(dns_name_parse(&name, text, &error) == 0, "escapes throughout");
 	is_int(dns_name_format(&name, back), 124 * 4 + 1, "take four bytes");
 }
