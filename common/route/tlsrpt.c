@@ -2,6 +2,7 @@
 #include "route/tlsrpt.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_SIZE	80
 
@@ -36,6 +37,17 @@ const char *
 tlsrpt_result_name(enum tlsrpt_result result)
 {
 	return result_names[result];
+}
+
+enum tlsrpt_result
+tlsrpt_result_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < TLSRPT_NRESULTS; i++)
+		if (strcmp(result_names[i], name) == 0)
+			return (enum tlsrpt_result)i;
+	return TLSRPT_VALIDATION_FAILURE;
 }
 
 enum tlsrpt_result

@@ -34,6 +34,8 @@ enum tlsrpt_result {		/* §4.3 */
 
 const char	*tlsrpt_policy_name(enum tlsrpt_policy);	/* "tlsa" */
 const char	*tlsrpt_result_name(enum tlsrpt_result);
+/* Of sts_answer.report; TLSRPT_VALIDATION_FAILURE for no word of the RFC. */
+enum tlsrpt_result tlsrpt_result_find(const char *name);
 
 /* The result for a session that TLS has ended; TLS_FAULT_NONE: success. */
 enum tlsrpt_result tlsrpt_of_fault(enum tls_fault, enum tls_cert_fault);

@@ -31,6 +31,9 @@ main(void)
 	for (i = 0; i < TLSRPT_NRESULTS; i++)
 		is_str(tlsrpt_result_name((enum tlsrpt_result)i), words[i],
 		    "a word of the RFC");
+	is_int(tlsrpt_result_find("sts-webpki-invalid"),
+	    TLSRPT_STS_WEBPKI_INVALID, "and back");
+	is_int(tlsrpt_result_find(""), TLSRPT_VALIDATION_FAILURE, "no word");
 	is_str(tlsrpt_policy_name(TLSRPT_TLSA), "tlsa", "policy type");
 	is_str(tlsrpt_policy_name(TLSRPT_STS), "sts", "policy type");
 	is_str(tlsrpt_policy_name(TLSRPT_NO_POLICY), "no-policy-found",
