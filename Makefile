@@ -29,6 +29,7 @@ LIBS_smtp-mx		:= ldns libssl libcrypto libcurl
 LIBS_smtp-static	:= ldns libssl libcrypto
 LIBS_lmtp		:= ldns libssl libcrypto
 LIBS_http		:= libcurl jansson libssl libcrypto
+LIBS_pipe		:= libpcre2-8
 LIBS_fake		:= libssl libcrypto
 LIBS_sink		:= libssl libcrypto
 LIBS_dns		:= ldns

@@ -24,16 +24,18 @@
 static const struct {
 	const char	*program;
 	const char	*preset;
+	bool		 runs_programs;
+	bool		 gains;		/* by set-user-ID files, if not told */
 } types[] = {
-	{ "smtp-mx",	 NULL },
-	{ "smtp-static", NULL },
-	{ "lmtp",	 NULL },
-	{ "pipe",	 NULL },
-	{ "pipe",	 "maildrop" },
-	{ "pipe",	 "dovecot" },
-	{ "http",	 NULL },
-	{ "blackhole",	 NULL },
-	{ "custom",	 NULL },
+	{ "smtp-mx",	 NULL, false, false },
+	{ "smtp-static", NULL, false, false },
+	{ "lmtp",	 NULL, false, false },
+	{ "pipe",	 NULL, true, false },
+	{ "pipe",	 "maildrop", true, true },
+	{ "pipe",	 "dovecot", true, false },
+	{ "http",	 NULL, false, false },
+	{ "blackhole",	 NULL, false, false },
+	{ "custom",	 NULL, false, false },
 };
 
 enum { TYPE_CUSTOM = 8 };
@@ -175,6 +177,11 @@ static const struct opt_row relay_rows[] = {
 	    "of [master]." },
 	{ .name = "group", .type = OPT_STRING, .offset = R(group),
 	    .text = "Group that this relay's agents run as." },
+	{ .name = "no_new_privs", .type = OPT_BOOL, .offset = R(no_new_privs),
+	    .def = "yes", .text = "Neither this relay's agents nor programs "
+	    "they run can gain rights by set-user-ID and set-group-ID files. "
+	    "Where it is not given, it is off for type maildrop, which is "
+	    "installed as such a file." },
 	{ .name = NULL }
 };
 
@@ -445,6 +452,18 @@ find_identity(struct relay_conf *r)
 		relay_fault(r, key, error);
 }
 
+/* What it may be allowed to gain, and that it has not got everything. */
+static void
+find_rights(struct relay_conf *r)
+{
+	if (types[r->rows->type].gains && !opts_is_set(r->opts, "no_new_privs"))
+		opts_set(r->opts, "no_new_privs", "no", OPTS_LAST, NULL, 0);
+	r->identity.may_gain = !r->rows->no_new_privs;
+	if (types[r->rows->type].runs_programs && r->identity.is_set &&
+	    r->identity.uid == 0)
+		relay_fault(r, "user", "programs are never run by root");
+}
+
 static void
 add_option(struct relay_conf *r, const char *name, const char *value,
     unsigned line)
@@ -492,9 +511,13 @@ read_relay(struct config *config, const struct conf_section *section)
 	r->type = type_words[r->rows->type].word;
 	find_program(r);
 	find_identity(r);
+	find_rights(r);
 	if (types[r->rows->type].preset != NULL)
 		add_option(r, "preset", types[r->rows->type].preset,
 		    entry_line(section, "type"));
+	if (types[r->rows->type].runs_programs)
+		add_option(r, "no_new_privs", r->rows->no_new_privs ? "yes" :
+		    "no", entry_line(section, "no_new_privs"));
 	STAILQ_FOREACH(e, &section->entries, next)
 		if (goes_to_agent(r, e->key))
 			add_option(r, e->key, e->value, e->line);

@@ -73,7 +73,8 @@ identity_clear(struct identity *id)
 bool
 identity_is_same(const struct identity *a, const struct identity *b)
 {
-	return a->is_set == b->is_set && a->uid == b->uid &&
+	return a->is_set == b->is_set && a->may_gain == b->may_gain &&
+	    a->uid == b->uid &&
 	    a->gid == b->gid && a->ngroups == b->ngroups &&
 	    (a->ngroups == 0 || memcmp(a->groups, b->groups,
 	    (size_t)a->ngroups * sizeof(*a->groups)) == 0);

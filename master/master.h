@@ -89,6 +89,7 @@ struct relay_rows {		/* the master's own keys of [relay] */
 	int64_t		 timeout_ms;	/* type custom; else 0 */
 	char		*user;
 	char		*group;
+	bool		 no_new_privs;
 };
 
 struct relay_option {		/* what goes to the agent */
@@ -103,6 +104,7 @@ struct identity {		/* whom an agent runs as */
 	gid_t		 gid;
 	gid_t		*groups;	/* owned */
 	int		 ngroups;
+	bool		 may_gain;	/* set-user-ID programs work */
 };
 
 struct relay_conf {

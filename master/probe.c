@@ -92,11 +92,12 @@ on_row(void *arg, const char *name, const char *value, bool is_default)
 		print_option(name, strlen(name), value, strlen(value));
 }
 
-/* What the type of the relay says already. */
+/* What the type of the relay says already, or the master's own row. */
 static bool
 is_implied(const struct relay_conf *r, const char *name, size_t n)
 {
-	return (n == 4 && memcmp(name, "type", n) == 0) ||
+	return (n == 12 && memcmp(name, "no_new_privs", n) == 0) ||
+	    (n == 4 && memcmp(name, "type", n) == 0) ||
 	    (n == 6 && memcmp(name, "preset", n) == 0 &&
 	    strcmp(r->type, "pipe") != 0);
 }

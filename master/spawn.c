@@ -3,19 +3,17 @@
  *
  * A child gets a socket at descriptor 3, /dev/null as stdin, our stderr as
  * stdout and stderr, an environment of its own, a process group of its own
- * (Ctrl-C is for the master), the rights of its user and no way to regain
- * others.  Nothing secret is in its arguments.  Between fork and exec nothing
- * is called that may block or look up names.
+ * (Ctrl-C is for the master), the rights of its user and, unless it has to
+ * start set-user-ID programs, no way to gain others.  Nothing secret is in its
+ * arguments.
  */
 #include "master.h"
 
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +25,6 @@
 #include "net/share.h"
 
 #define CHANNEL_FD	3
-#define EXEC_ERROR_FD	4
 #define SHARE_FD	5
 #define WAIT_TURNS	200
 
@@ -120,68 +117,7 @@ reaper_wait(struct reaper *reaper)
 	}
 }
 
-/* ---- starts: the child's side ---- */
-
-static _Noreturn void
-child_fail(const char *what)
-{
-	dprintf(EXEC_ERROR_FD, "%s: %s", what, strerror(errno));
-	_exit(127);
-}
-
-/* Socket 3, error pipe 4, shared memory 5, whatever their numbers were. */
-static void
-arrange_fds(int channel, int exec_error, int share)
-{
-	int fd;
-
-	/* All out of the way of 0..5 first. */
-	channel = fcntl(channel, F_DUPFD, 10);
-	exec_error = fcntl(exec_error, F_DUPFD, 10);
-	if (share != -1)
-		share = fcntl(share, F_DUPFD, 10);
-	if (channel == -1 || exec_error == -1 ||
-	    dup2(exec_error, EXEC_ERROR_FD) == -1)
-		_exit(127);
-	if (dup2(channel, CHANNEL_FD) == -1)
-		child_fail("dup2");
-	if ((fd = open("/dev/null", O_RDWR)) == -1)
-		child_fail("/dev/null");
-	dup2(fd, STDIN_FILENO);
-	dup2(STDERR_FILENO, STDOUT_FILENO);
-	fcntl(EXEC_ERROR_FD, F_SETFD, FD_CLOEXEC);
-	if (share != -1 && dup2(share, SHARE_FD) == -1)
-		child_fail("dup2");
-	closefrom(share == -1 ? SHARE_FD : SHARE_FD + 1);
-}
-
-static void
-reset_signals(void)
-{
-	sigset_t none;
-	int sig;
-
-	for (sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void
-become(const struct identity *id)
-{
-	raise_files_limit();
-	if (id->is_set) {
-		if (setgroups((size_t)id->ngroups, id->groups) == -1)
-			child_fail("setgroups");
-		if (setresgid(id->gid, id->gid, id->gid) == -1)
-			child_fail("setgid");
-		if (setresuid(id->uid, id->uid, id->uid) == -1)
-			child_fail("setuid");
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		child_fail("no_new_privs");
-}
+/* ---- starts ---- */
 
 /* NAME=value of our own environment, if it is there. */
 static char *
@@ -220,41 +156,6 @@ clean_environment(const struct spawn_share *share)
 	return env;
 }
 
-static _Noreturn void
-run(const char *program, const struct identity *id, char **env, int channel,
-    int exec_error, int share)
-{
-	char *argv[] = { (char *)(uintptr_t)program, NULL };
-
-	setpgid(0, 0);
-	reset_signals();
-	arrange_fds(channel, exec_error, share);
-	become(id);
-	execve(program, argv, env);
-	child_fail("cannot execute");
-}
-
-/* ---- starts: our side ---- */
-
-/* Waits until the child runs its program; what went wrong if it cannot. */
-static int
-exec_outcome(int fd, char *error, size_t size)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	while (len + 1 < size) {
-		n = read(fd, error + len, size - 1 - len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-	}
-	error[len] = '\0';
-	return len == 0 ? 0 : -1;
-}
-
 static void
 env_free(char **env)
 {
@@ -265,31 +166,52 @@ env_free(char **env)
 	free(env);
 }
 
+/* Socket 3, shared memory 5; our stderr is stdout, too. */
+static struct process_spec
+spec_of(const char *program, const struct identity *id,
+    const struct spawn_share *share, int channel, int null)
+{
+	return (struct process_spec){
+		.path = program,
+		.fds = { null, STDERR_FILENO, STDERR_FILENO, channel, -1,
+		    share->fd },
+		.nfds = share->fd == -1 ? SHARE_FD : SHARE_FD + 1,
+		.has_identity = id->is_set,
+		.uid = id->uid,
+		.gid = id->gid,
+		.groups = id->groups,
+		.ngroups = (size_t)id->ngroups,
+		.no_new_privs = !id->may_gain,
+		.want_files = true,
+		.umask = -1,
+	};
+}
+
 /* The child's pid, or -1 with a text. */
 static pid_t
-fork_exec(const char *program, const struct identity *id,
+start(const char *program, const struct identity *id,
     const struct spawn_share *share, int channel, char *error, size_t size)
 {
+	char *argv[] = { (char *)(uintptr_t)program, NULL };
+	struct process_error why;
+	struct process_spec spec;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char **env;
-	int outcome[2];
 	pid_t pid;
 
-	if (pipe2(outcome, O_CLOEXEC) == -1) {
-		snprintf(error, size, "pipe: %s", strerror(errno));
+	if (null == -1) {
+		snprintf(error, size, "/dev/null: %s", strerror(errno));
 		return -1;
 	}
 	env = clean_environment(share);
-	if ((pid = fork()) == 0)
-		run(program, id, env, channel, outcome[1], share->fd);
-	if (pid == -1)
-		snprintf(error, size, "fork: %s", strerror(errno));
-	close(outcome[1]);
+	spec = spec_of(program, id, share, channel, null);
+	spec.argv = argv;
+	spec.env = env;
+	if ((pid = process_spawn(&spec, NULL, &why)) == -1)
+		snprintf(error, size, "%s: %s", why.what == NULL ?
+		    "cannot execute" : why.what, strerror(why.code));
 	env_free(env);
-	if (pid != -1 && exec_outcome(outcome[0], error, size) == -1) {
-		waitpid(pid, NULL, 0);
-		pid = -1;
-	}
-	close(outcome[0]);
+	close(null);
 	return pid;
 }
 
@@ -304,7 +226,7 @@ spawn(struct reaper *reaper, struct process *p, const char *program,
 		snprintf(error, size, "socketpair: %s", strerror(errno));
 		return -1;
 	}
-	p->pid = fork_exec(program, id, share, ends[1], error, size);
+	p->pid = start(program, id, share, ends[1], error, size);
 	close(ends[1]);
 	if (p->pid == -1) {
 		p->pid = 0;

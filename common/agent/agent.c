@@ -432,8 +432,11 @@ agent_stop(struct agent *a)
 {
 	a->is_abandoned = a->nopen > 0 || (a->state != NULL &&
 	    a->ops->is_busy != NULL && a->ops->is_busy(a->state));
-	if (a->is_abandoned)
+	if (a->is_abandoned) {
+		if (a->state != NULL && a->ops->abandon != NULL)
+			a->ops->abandon(a->state);
 		return;
+	}
 	if (a->state != NULL && a->ops->stop != NULL)
 		a->ops->stop(a->state);
 	a->state = NULL;

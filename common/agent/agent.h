@@ -64,6 +64,9 @@ struct agent_ops {
 	bool	 (*is_busy)(void *state);
 	/* Last call; everything must go. May be NULL. */
 	void	 (*stop)(void *state);
+	/* Last call instead of stop() where the process ends although
+	 * something runs: nobody waits for it any more. May be NULL. */
+	void	 (*abandon)(void *state);
 	/* Counters and gauges. May be NULL. */
 	void	 (*stats)(void *state, agent_stat *, void *arg);
 	/* Deliveries accepted at once; NULL = AGENT_WINDOW_DEFAULT. */

@@ -1,8 +1,6 @@
 /* process.c - limits and standard files of this process. */
 #include "base/process.h"
 
-#include <sys/resource.h>
-
 #include <err.h>
 #include <fcntl.h>
 #include <stdio.h>

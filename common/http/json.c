@@ -196,7 +196,7 @@ header_len(const char *p, size_t n)
 }
 
 const char *
-header_read(const struct body *body, char *to, size_t max, size_t *len_r)
+json_header_read(const struct body *body, char *to, size_t max, size_t *len_r)
 {
 	struct body_reader reader;
 	const char *data, *start = to;
@@ -297,7 +297,7 @@ json_begin(struct buf *b, const struct json_facts *facts)
 
 	if (body->mem == NULL)
 		scratch = xmalloc(max + 1);
-	if ((header = header_read(body, scratch, max, &len)) != NULL &&
+	if ((header = json_header_read(body, scratch, max, &len)) != NULL &&
 	    put_envelope(b, facts) == 0 &&
 	    buf_puts(b, ",\"headers\":") == 0 &&
 	    json_put_fields(b, header, len) == 0 &&

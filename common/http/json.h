@@ -56,7 +56,7 @@ const char *header_field(const char *header, size_t n, const char *name,
  * The start of a message, at most max bytes of it: where they are, in the
  * body's own memory or in to.  NULL with errno.
  */
-const char *header_read(const struct body *, char *to, size_t max,
+const char *json_header_read(const struct body *, char *to, size_t max,
 	    size_t *len_r);
 
 #endif

@@ -71,7 +71,7 @@ message_id(const struct envelope *env, struct arena *arena)
 	char *scratch = env->body.mem != NULL ? NULL : xmalloc(max + 1);
 	const char *header, *value, *id = "";
 
-	header = header_read(&env->body, scratch, max, &len);
+	header = json_header_read(&env->body, scratch, max, &len);
 	if (header != NULL) {
 		value = header_field(header, len, "Message-Id", &n);
 		id = arena_strndup(arena, value, n);

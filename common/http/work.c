@@ -11,8 +11,7 @@
 #include "base/mem.h"
 #include "http/relay.h"
 #include "mail/address.h"
-
-#define NO_TWIN		UINT32_MAX
+#include "mail/twins.h"
 
 static void	next_request(struct work *);
 
@@ -115,47 +114,6 @@ work_failed(struct work *w, const struct reply *r)
 
 /* ---- who is to get it ---- */
 
-struct by_addr {
-	const char	*addr;
-	uint32_t	 index;
-};
-
-static int
-compare(const void *a, const void *b)
-{
-	const struct by_addr *x = a, *y = b;
-	int order = strcmp(x->addr, y->addr);
-
-	return order != 0 ? order : x->index < y->index ? -1 :
-	    x->index > y->index;
-}
-
-/* Of equal recipients the first is to be done, the others hang on it. */
-static void
-join_twins(struct work *w)
-{
-	struct arena *arena = w->d->arena;
-	struct by_addr *all = arena_alloc(arena, w->ntodo * sizeof(*all));
-	uint32_t i, n = 0, first = 0;
-	bool *is_twin = arena_calloc(arena, w->d->env.nrcpt, sizeof(*is_twin));
-
-	w->twin = arena_alloc(arena, w->d->env.nrcpt * sizeof(*w->twin));
-	memset(w->twin, 0xff, w->d->env.nrcpt * sizeof(*w->twin));
-	for (i = 0; i < w->ntodo; i++)
-		all[i] = (struct by_addr){ w->addrs[w->todo[i]], w->todo[i] };
-	qsort(all, w->ntodo, sizeof(*all), compare);
-	for (i = 1; i < w->ntodo; i++)
-		if (strcmp(all[i].addr, all[first].addr) == 0) {
-			w->twin[all[i - 1].index] = all[i].index;
-			is_twin[all[i].index] = true;
-		} else
-			first = i;
-	for (i = 0; i < w->ntodo; i++)
-		if (!is_twin[w->todo[i]])
-			w->todo[n++] = w->todo[i];
-	w->ntodo = n;
-}
-
 /* The address as it would stand in SMTP, or NULL with what is wrong. */
 static const char *
 plain_address(const char *text, struct arena *arena, const char **error_r)
@@ -194,8 +152,8 @@ take_addressees(struct work *w)
 		    error);
 		delivery_answer(d, i, &a);
 	}
-	if (w->ntodo > 1)
-		join_twins(w);
+	w->ntodo = twins_join(d->env.rcpts, n, w->todo, w->ntodo, d->arena,
+	    &w->twin);
 	return w->ntodo > 0;
 }
 

@@ -69,6 +69,15 @@ CAUSE(BODY_NUL,		554, 5, 6, 0, BY_AGENT,	"message contains NUL bytes")
 CAUSE(BAD_NEXTHOP,	451, 4, 3, 5, BY_AGENT,	"bad next hop %s: %s")
 CAUSE(BAD_OVERRIDE,	451, 4, 3, 5, BY_AGENT,	"bad %s override %s: %s")
 
+/* programs */
+CAUSE(PROGRAM_FAILED,	451, 4, 3, 5, BY_AGENT,	"cannot run %s: %s")
+CAUSE(PROGRAM_SETUP,	451, 4, 3, 5, BY_AGENT,	"cannot run %s: %s: %s")
+CAUSE(PROGRAM_TIMEOUT,	450, 4, 4, 2, BY_AGENT,	"Delivery timed out%s")
+CAUSE(PROGRAM_SIGNAL,	450, 4, 3, 0, BY_AGENT,	"%s ended by signal %d (%s)%s%s%.*s")
+CAUSE(PROGRAM_BUSY,	451, 4, 4, 5, BY_AGENT,	"too many concurrent runs of %s")
+CAUSE(PROGRAM_LOOP,	554, 5, 4, 6, BY_AGENT,	"mail forwarding loop for %s")
+CAUSE(PROGRAM_NAME,	451, 4, 3, 5, BY_AGENT,	"the name of the program would get a slash from an address")
+
 /* ourselves */
 CAUSE(INTERNAL,		451, 4, 3, 0, BY_AGENT,	"internal error: %s")
 CAUSE(LOCAL_ERROR,	451, 4, 3, 0, BY_AGENT,	"local error: %s")

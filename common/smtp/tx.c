@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mail/twins.h"
 
 #define KEEP_BYTES	(16 * 1024)	/* a body so small is read once */
 

@@ -12,6 +12,7 @@
 #include "mail/address.h"
 #include "mail/eightbit.h"
 #include "mail/message.h"
+#include "mail/twins.h"
 #include "net/loop.h"
 #include "smtp/session.h"
 
@@ -41,8 +42,6 @@ struct smtp_job {
 					 * gets the same answer; NO_TWIN; NULL:
 					 * all differ */
 };
-
-#define NO_TWIN	UINT32_MAX
 
 enum tx_rcpt_state {
 	RCPT_OPEN,		/* not said */

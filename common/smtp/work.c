@@ -126,56 +126,6 @@ mail_take_overrides(struct mail *m)
 	return true;
 }
 
-static uint32_t
-text_hash(const char *s)
-{
-	uint32_t h = 2166136261U;
-
-	for (; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * 16777619U;
-	return h;
-}
-
-static bool
-is_equal(const struct rcpt *a, const struct rcpt *b)
-{
-	return strcmp(a->addr, b->addr) == 0 && a->notify == b->notify &&
-	    (a->orcpt == NULL) == (b->orcpt == NULL) &&
-	    (a->orcpt == NULL || strcmp(a->orcpt, b->orcpt) == 0);
-}
-
-/*
- * Of equal recipients only the first is to be done; the others hang on it as
- * twins and get its answer.  A table of twice their number, open addressing.
- */
-static void
-join_twins(struct mail *m)
-{
-	const struct rcpt *rcpts = m->d->env.rcpts;
-	uint32_t i, n = 0, who, at, size = 2 * m->ntodo, *table, *twin;
-	struct arena *arena = m->d->arena;
-
-	table = arena_alloc(arena, size * sizeof(*table));
-	twin = arena_alloc(arena, m->d->env.nrcpt * sizeof(*twin));
-	memset(table, 0xff, size * sizeof(*table));
-	memset(twin, 0xff, m->d->env.nrcpt * sizeof(*twin));
-	for (i = 0; i < m->ntodo; i++) {
-		who = m->todo[i];
-		at = text_hash(rcpts[who].addr) % size;
-		while (table[at] != NO_TWIN &&
-		    !is_equal(&rcpts[table[at]], &rcpts[who]))
-			at = (at + 1) % size;
-		if (table[at] == NO_TWIN)
-			m->todo[n++] = table[at] = who;
-		else {
-			twin[who] = twin[table[at]];
-			twin[table[at]] = who;
-			m->twin = twin;
-		}
-	}
-	m->ntodo = n;
-}
-
 /* What a route is asked for: the recipient's domain; NULL with why not. */
 static const char *
 domain_of(struct mail *m, const struct address *rcpt, const char **error_r)
@@ -236,8 +186,8 @@ mail_take_addressees(struct mail *m)
 		    error);
 		delivery_answer(d, i, &a);
 	}
-	if (m->ntodo > 1)
-		join_twins(m);
+	m->ntodo = twins_join(d->env.rcpts, n, m->todo, m->ntodo, d->arena,
+	    &m->twin);
 	return m->ntodo > 0;
 }
 
