@@ -296,9 +296,11 @@ take_rules(struct pipe_command *c, const struct pipe_conf *conf, char *error,
 	r->is_strict = conf->strict_source;
 	if (conf->preset == PRESET_MAILDROP) {
 		r->rows = result_maildrop_rows;
-		r->prefix = "maildrop: ";
-	} else if (conf->preset == PRESET_DOVECOT)
+		r->name = "maildrop";
+	} else if (conf->preset == PRESET_DOVECOT) {
 		r->rows = result_dovecot_rows;
+		r->marker = ": rejected: ";	/* where it logs to stderr */
+	}
 	if (conf->preset != PRESET_PIPE)
 		r->form = RESULT_LAST_LINE;
 	if (conf->error_pattern == NULL || *conf->error_pattern == '\0')

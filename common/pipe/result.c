@@ -72,41 +72,55 @@ trim(struct text *t)
 /* ---- what it printed ---- */
 
 static struct text
-last_line(const char *p, size_t n)
+one_stream(const struct result_rules *rules, const char *p, size_t n)
 {
 	struct text t = { p, n };
 	const char *lf;
 
 	trim(&t);
-	if (t.n > 0 && (lf = memrchr(t.p, '\n', t.n)) != NULL) {
+	if (rules->form == RESULT_LAST_LINE && t.n > 0 &&
+	    (lf = memrchr(t.p, '\n', t.n)) != NULL) {
 		t.n -= (size_t)(lf + 1 - t.p);
 		t.p = lf + 1;
 	}
 	return t;
 }
 
+/* "maildrop: ", also with the path that it was called by. */
+static size_t
+name_len(const struct text *t, const char *name)
+{
+	size_t n = strlen(name), at;
+	const char *end = memmem(t->p, t->n, ": ", 2);
+
+	if (end == NULL)
+		return 0;
+	at = (size_t)(end - t->p);
+	if (at < n || memcmp(end - n, name, n) != 0 ||
+	    (at > n && end[-(ssize_t)n - 1] != '/'))
+		return 0;
+	return at + 2;
+}
+
 static struct text
 output(const struct result_rules *rules, const struct result *r)
 {
-	size_t prefix = rules->prefix == NULL ? 0 : strlen(rules->prefix);
-	struct text t;
+	struct text t = one_stream(rules, r->out, r->out_len);
+	const char *found;
+	size_t n;
 
-	if (rules->form == RESULT_LAST_LINE) {
-		t = last_line(r->err, r->err_len);
-		if (t.n == 0)
-			t = last_line(r->out, r->out_len);
-	} else {
-		t = (struct text){ r->out, r->out_len };
-		trim(&t);
-		if (t.n == 0) {
-			t = (struct text){ r->err, r->err_len };
-			trim(&t);
-		}
+	if (t.n == 0)
+		t = one_stream(rules, r->err, r->err_len);
+	if (t.n > 0 && rules->name != NULL) {
+		n = name_len(&t, rules->name);
+		t.p += n;
+		t.n -= n;
 	}
-	if (prefix > 0 && t.n >= prefix &&
-	    memcmp(t.p, rules->prefix, prefix) == 0) {
-		t.p += prefix;
-		t.n -= prefix;
+	if (t.n > 0 && rules->marker != NULL && (found = memmem(t.p, t.n,
+	    rules->marker, strlen(rules->marker))) != NULL) {
+		found += strlen(rules->marker);
+		t.n -= (size_t)(found - t.p);
+		t.p = found;
 	}
 	return t;
 }

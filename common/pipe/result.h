@@ -26,7 +26,7 @@ struct result_row {		/* an exit status */
 
 enum result_form {
 	RESULT_WHOLE,		/* stdout, or stderr where that is empty */
-	RESULT_LAST_LINE	/* the last line of stderr, or else of stdout */
+	RESULT_LAST_LINE	/* the last line of it */
 };
 
 struct pattern;
@@ -34,7 +34,9 @@ struct pattern;
 struct result_rules {
 	const struct result_row *rows;	/* special ones; NULL: only the general */
 	enum result_form form;
-	const char	*prefix;	/* cut from the text; or NULL */
+	const char	*name;		/* a program's, cut from the start of the
+					 * text: "maildrop: "; or NULL */
+	const char	*marker;	/* the text begins behind it; or NULL */
 	bool		 is_strict;	/* only codes at the start of output */
 	const struct pattern *pattern;	/* or NULL */
 };

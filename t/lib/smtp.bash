@@ -32,6 +32,7 @@ give()
 
 	shift
 	[[ " $*" != *' ehlo_as='* ]] || name=()
+	[[ $TYPE != @(pipe|maildrop|dovecot) ]] || name=()
 	start=$(nh_ms)
 	try_all "$TYPE" "${name[@]}" "$@" <"${MSG:-$D/M}" >"$D/rows" ||
 		status=$?
