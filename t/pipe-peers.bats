@@ -146,7 +146,7 @@ two_users()
 @test "R-MD-05: no CR in the mailbox" {
 	maildrop_setup
 	both to_games
-	! grep -q $'\r' home.games/Mailbox
+	run ! grep -q $'\r' home.games/Mailbox
 }
 
 @test "R-MD-06: maildrop takes too long" {

@@ -153,6 +153,7 @@ no_shell()
 	give 0 args="$D/keep {recipient}" -- s@x.test "a b;touch $D/pwn@x.test"
 	holds argv "a b;touch $D/pwn@x.test"
 	[[ ! -e $D/pwn && ! -e $D/pwn@x.test ]]
+	# shellcheck disable=SC2016 # nobody expands it
 	give 0 args="$D/keep '{recipient} x' \"y  z\" \\*" -- s@x.test '$(id)@x.test'
 	holds argv "\$(id)@x.test x" 'y  z' '*'
 }
@@ -264,7 +265,7 @@ shared()
 	env >$D/got
 	EOC
 	VIA=agent give 0 args="$D/env" per_recipient=no -- s@x.test a@x.test
-	! grep RECIPIENT got
+	run ! grep RECIPIENT got
 }
 
 # ---- its end ----
@@ -404,7 +405,7 @@ too_long()
 {
 	ends 75 args="sh -c 'sleep $NAP & sleep $NAP'" timeout=1 -- transient 450 4.4.2 'Delivery timed out*'
 	took 1000 5000
-	! processes_of "^sleep $NAP"
+	run ! processes_of "^sleep $NAP"
 }
 
 @test "R-PI-11: timeout ends the whole process group" {
@@ -419,7 +420,7 @@ too_long()
 	VIA=agent ends 75 args="$D/deaf" timeout=0.5 kill_timeout=0.5 \
 		-- transient 450 4.4.2 'Delivery timed out*'
 	took 1000 6000
-	! processes_of "^sleep $NAP"
+	run ! processes_of "^sleep $NAP"
 	# The program heeds it, one of its group does not.
 	program half <<-EOC
 	(trap '' TERM; sleep $NAP) &
@@ -437,7 +438,7 @@ not_alive()
 
 not_there()
 {
-	! processes_of "$1"
+	run ! processes_of "$1"
 }
 
 @test "what a program leaves in the background goes on, and is not waited for" {
@@ -728,7 +729,6 @@ pipe_master()
 	[relay r]
 	type = pipe
 	args = $D/stay
-	$(printf '%s\n' "$@")
 	EOC
 	program stay <<-EOC
 	echo \$\$ >$D/pid
