@@ -69,3 +69,26 @@ from()
 	[[ $(type -t "$2") != file ]] || exec "${@:2}" <"$1"
 	"${@:2}" <"$1"
 }
+
+# ends STATUS key=value... -- CLASS CODE ENHANCED [TEXT]: one recipient.
+ends()
+{
+	local status=$1 keys=()
+
+	shift
+	while [[ $1 != -- ]]; do
+		keys+=("$1")
+		shift
+	done
+	shift
+	give "$status" "${keys[@]}" -- s@x.test r@x.test
+	rows 1
+	row 1 r@x.test "$@"
+}
+
+# ends_at_start key=value...: refused; $output tells why.
+ends_at_start()
+{
+	run -78 try_all pipe "$@" -- s@x.test r@x.test <M
+	[[ $VIA == master ]] || output=$(<"$D/log.agent")
+}
