@@ -187,14 +187,22 @@ unread()
 		-- transient 450 4.3.0 'sh ended by signal *'
 }
 
-@test "programs get signals as they should be" {
-	program sig <<-'EOC'
-	grep -E '^Sig(Blk|Ign|Cgt)' /proc/$$/status | grep -v 00000000$
+@test "R-PI-15: signals are as a program expects them" {
+	program signals <<-'EOC'
 	kill -PIPE $$
 	exit 1
 	EOC
-	(trap '' HUP INT; VIA=agent; ends 75 args="$D/sig" -- transient 450 4.3.0 'sig ended by signal 13*' ||
-		ends 75 args="$D/sig" -- transient 450 4.3.0 '*ended by signal 13*')
+	(
+		trap '' HUP INT PIPE
+		VIA=agent ends 75 args="$D/signals" -- transient 450 4.3.0 \
+			"$D/signals ended by signal 13*"
+	)
+	program masks <<-'EOC'
+	grep '^Sig[BI]' /proc/self/status | tr -d '\t\n'
+	exit 1
+	EOC
+	VIA=agent ends 75 args="$D/masks" -- transient 450 4.0.0 \
+		SigBlk:0000000000000000SigIgn:0000000000000000
 }
 
 # ---- many ----

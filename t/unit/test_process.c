@@ -120,7 +120,7 @@ test_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	run(&spec, "grep -E '^Sig(Blk|Ign)' /proc/$$/status");
+	run(&spec, "exec grep -E '^Sig(Blk|Ign)' /proc/self/status");
 	is_str(output, "SigBlk:\t0000000000000000\n"
 	    "SigIgn:\t0000000000000000\n", "none blocked or ignored");
 	sigprocmask(SIG_SETMASK, NULL, &now);
