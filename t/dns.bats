@@ -122,13 +122,14 @@ says()
 	says '*ok insecure *' good.test A
 }
 
-# In a network of its own, where port 53 is free and others' addresses are
-# ours. Prints what the resolver says, each time as it is asked.
+# in_a_network <SCRIPT: in a network of its own, where port 53 is free and
+# others' addresses are ours: unbound on 127.0.0.1, 192.0.2.53, 2001:db8::53,
+# nsd on 192.0.2.53:5300. What the script prints is in the file said.
 in_a_network()
 {
 	[[ $(id -u) -eq 0 ]] || skip "needs root"
 	unshare -n true 2>/dev/null || skip "needs unshare"
-	nsd_conf
+	nsd_conf 'ip-address: 192.0.2.53@5300'
 	unbound_conf 'interface: 127.0.0.1@53' 'interface: 192.0.2.53@53' \
 		'interface: 2001:db8::53@53' 'do-ip6: yes' \
 		'access-control: 192.0.2.0/24 allow' \
@@ -192,6 +193,19 @@ said()
 	said 5 '* ok secure * server=192.0.2.53:53: *'
 	said 6 '* A ok secure * server=192.0.2.53:53: *'
 	said 7 '* MX ok secure * server=127.0.0.1:53: *'
+}
+
+@test "forged records: a trusted server's SERVFAIL is not asked around" {
+	dns_zone wrong.test <<<'@ A 127.0.0.66'
+	dns_sign wrong.test wrong
+	in_a_network <<-'EOC'
+	ask -o resolver=192.0.2.53:5300 wrong.test A
+	ask -o resolver=127.0.0.1:53 -o resolver=192.0.2.53:5300 wrong.test A
+	ask -o resolver=192.0.2.53:53 -o resolver=192.0.2.53:5300 wrong.test A
+	EOC
+	said 1 '* ok insecure *: 127.0.0.66'
+	said 2 '* failed insecure * server=127.0.0.1:53: server failure'
+	said 3 '* ok insecure * server=192.0.2.53:5300: 127.0.0.66'
 }
 
 @test "a server that fails or is silent: the next one answers" {
