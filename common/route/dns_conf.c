@@ -1,11 +1,10 @@
 /* dns_conf.c - the options of the resolver. */
 #include "base/mem.h"
 #include "net/addr.h"
-#include "route/dns.h"
+#include "route/dns_servers.h"
 
 #define AT(field)	offsetof(struct dns_conf, field)
 #define DAY		86400000LL
-#define SERVERS_MAX	8
 
 static const char *
 check_server(const char *value)
@@ -13,8 +12,8 @@ check_server(const char *value)
 	struct arena *arena = arena_new(256);
 	struct hostspec h;
 	const char *error;
-	bool is_sound = hostspec_parse(&h, value, 53, arena, &error) == 0 &&
-	    h.is_literal;
+	bool is_sound = hostspec_parse(&h, value, DNS_PORT, arena,
+	    &error) == 0 && h.is_literal;
 
 	arena_free(arena);
 	return is_sound ? NULL : "is not an address of a name server, with or "
@@ -22,8 +21,8 @@ check_server(const char *value)
 }
 
 const struct opt_row dns_conf_rows[] = {
-	{ "resolver", OPT_LIST, AT(resolver), NULL, 0, SERVERS_MAX, NULL,
-	    check_server, 0, "Name servers that look names up for us: "
+	{ "resolver", OPT_LIST, AT(resolver), NULL, 0, DNS_SERVERS_MAX,
+	    NULL, check_server, 0, "Name servers that look names up for us: "
 	    "addresses, [IPv6 address]:port or address:port (53), asked in "
 	    "this order where one does not answer. They should be alike: all "
 	    "validate DNSSEC, or none. Without any: those of resolv_conf." },
