@@ -243,7 +243,7 @@ sts_change()
 		dane:mx.good.test
 	says 'mx.good.test usable base=* \[2 0 1 *' dane:mx.good.test:2525
 	says 'bare.good.test none: no TLSA records at *' dane:bare.good.test
-	says 'pkix.good.test unusable base=pkix.good.test: none of *' \
+	says 'pkix.good.test unusable base=pkix.good.test: the TLSA record at *' \
 		dane:pkix.good.test
 	says 'alias.good.test usable base=mx.good.test *' dane:alias.good.test
 	says 'out.good.test usable base=out.good.test *' dane:out.good.test

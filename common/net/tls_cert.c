@@ -328,8 +328,13 @@ check_dane(struct tls_cert *cert, X509 *x, X509_STORE_CTX *sc,
 		say_names(x, &by_dane, cert, text, sizeof(text));
 		set_refused(cert, TLS_CERT_NAME, text);
 	} else if (error == X509_V_ERR_DANE_NO_MATCH) {
-		snprintf(text, sizeof(text), "none of the %zu TLSA records of "
-		    "%.255s matches", w->dane->n, w->dane->names[0]);
+		if (w->dane->n == 1)
+			snprintf(text, sizeof(text), "the TLSA record of "
+			    "%.255s does not match", w->dane->names[0]);
+		else
+			snprintf(text, sizeof(text), "none of the %zu TLSA "
+			    "records of %.255s matches", w->dane->n,
+			    w->dane->names[0]);
 		set_refused(cert, TLS_CERT_DANE, text);
 	} else if (error != X509_V_OK) {
 		set_refused(cert, fault_of(error),

@@ -165,9 +165,13 @@ take_records(struct dane_query *d, const struct dns_answer *a)
 	if (d->plan.nunusable == a->n) {
 		tls_dane_unref(d->plan.records);
 		d->plan.records = NULL;
-		finish(d, DANE_UNUSABLE, "none of the %zu TLSA record%s at %s "
-		    "can be used: %s", a->n, a->n == 1 ? "" : "s", a->asked,
-		    first_why);
+		if (a->n == 1)
+			finish(d, DANE_UNUSABLE, "the TLSA record at %s "
+			    "cannot be used: %s", a->asked, first_why);
+		else
+			finish(d, DANE_UNUSABLE, "none of the %zu TLSA "
+			    "records at %s can be used: %s", a->n, a->asked,
+			    first_why);
 	} else if (d->plan.nunusable > 0)
 		finish(d, DANE_USABLE, "%zu TLSA records at %s, %zu of them "
 		    "cannot be used: %s", a->n, a->asked, d->plan.nunusable,

@@ -233,8 +233,8 @@ static const struct row rows[] = {
 	    0, 0 },
 	{ "2.2: records without a usable one",
 	    { { SIGNED_A, TLSA "secure 1 1 1 32" } }, DANE_UNUSABLE, NULL,
-	    "none of the 1 TLSA record at _25._tcp.mx.example can be used: "
-	    "usage 0 or 1, which is not for SMTP", 0, 0 },
+	    "the TLSA record at _25._tcp.mx.example cannot be used: usage 0 "
+	    "or 1, which is not for SMTP", 0, 0 },
 
 	/* 2.2.2: addresses */
 	{ "2.1.2: insecure addresses: TLSA is not asked for",
