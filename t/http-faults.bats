@@ -161,10 +161,10 @@ silent()
 
 @test "a message that gets shorter while it is sent is not delivered" {
 	VIA=agent
-	head -c 3000000 /dev/zero >"$D/big"
-	fake_start --rcvbuf=4096 L L L Z:0.5 H Z:1
+	head -c 60000000 /dev/zero >"$D/big"
+	fake_start --rcvbuf=4096 L L L Z:2 H Z:1
 	{
-		sleep 0.2
+		sleep 1
 		truncate -s 1000 "$D/big"
 	} &
 	MSG=$D/big hook 75 -- s@x.test a@x.test
@@ -323,4 +323,35 @@ all_wait()
 	grep -q 'https: asks for TLS' "$D/log.agent"
 	give 78 url=unix:relative:/ -- s@x.test a@x.test
 	give 78 url=http://x.test/ token_file=/nonexistent -- s@x.test a@x.test
+}
+
+twins_lost()
+{
+	fake_start H X
+	hook 75 -- s@x.test a@x.test b@x.test a@x.test
+	rows 3
+	for n in 1 2 3; do
+		[[ $(sed -n "${n}p" "$D/rows" | cut -f 5) == *'may have been delivered' ]]
+	done
+}
+
+@test "equal recipients are in doubt together, also when the agent is killed" {
+	both twins_lost
+	fake_start H P:8
+	web_relay
+	nh submit --relay=web --from=s@x.test --output=tsv a@x.test b@x.test a@x.test \
+		<"$D/M" >"$D/rows" &
+	nh_until 5 asked
+	sleep 0.3
+	kill -9 "$(nh_agent web)"
+	wait $! || [[ $? -eq 75 ]]
+	[[ $(grep -c 'may have been delivered' "$D/rows") -eq 3 ]]
+}
+
+@test "of several requests only the one in doubt is" {
+	respond '200 OK'
+	fake_start H X + "${exchange[@]}"
+	hook 75 max_recipients=1 -- s@x.test a@x.test b@x.test
+	row 1 a@x.test transient 451 4.5.0 '*may have been delivered'
+	row 2 b@x.test delivered 250 2.0.0
 }

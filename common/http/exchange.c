@@ -33,7 +33,7 @@ is_held(struct exchange *x, uint64_t left, size_t room)
 		return false;
 	if (!x->is_asked) {
 		x->is_asked = true;
-		delivery_before_end(x->d, x->rcpts, x->nrcpt, &x->go);
+		delivery_before_end(x->d, x->in_doubt, x->nin_doubt, &x->go);
 	}
 	return true;
 }
@@ -102,6 +102,9 @@ on_header(char *p, size_t size, size_t n, void *arg)
 	struct easy *e = arg;
 	struct exchange *x = e->x;
 
+	x->header_len += size * n;
+	if (x->header_len > EXCHANGE_HEADER_MAX)
+		return 0;
 	response_line(&x->response, p, size * n);
 	if (x->response.is_complete && !x->link->is_spoken) {
 		x->link->is_spoken = true;
@@ -133,7 +136,8 @@ on_connected(void *arg, char *to, char *from, int to_port, int from_port)
 	struct curl_tlssessioninfo *info = NULL;
 
 	(void)from;
-	(void)from_port;
+	link_connected(x->link, x->link->target->socket != NULL ? 0 :
+	    from_port);
 	strlcpy(x->address, to == NULL ? "" : to, sizeof(x->address));
 	x->port = (uint16_t)to_port;
 	if (!x->link->target->is_tls)
@@ -190,6 +194,9 @@ easy_new(struct http_relay *r)
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "nexthop/" NEXTHOP_VERSION);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
 	    (long)r->conf->timeout_ms);
+	/* The pool knows how long; libcurl's own limit must not be shorter. */
+	curl_easy_setopt(c, CURLOPT_MAXAGE_CONN,
+	    (long)(r->conf->idle_timeout_ms / 1000 + 60));
 	curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 8192L);
 	curl_easy_setopt(c, CURLOPT_SHARE, r->sessions);
@@ -611,7 +618,7 @@ send_request(struct exchange *x)
 		delivery_connected(x->d);
 	if ((link_is_warm(x->link) && x->memory != NULL) || x->body.len == 0) {
 		x->is_asked = true;
-		delivery_before_end(x->d, x->rcpts, x->nrcpt, &x->go);
+		delivery_before_end(x->d, x->in_doubt, x->nin_doubt, &x->go);
 	} else
 		launch(x);
 }

@@ -21,6 +21,7 @@
 
 #define EXCHANGE_SMALL	(64 * 1024)	/* a body that is read at once */
 #define EXCHANGE_HOPS	5		/* redirects followed */
+#define EXCHANGE_HEADER_MAX (256 * 1024)	/* bytes of a response's header */
 
 struct easy;
 struct work;
@@ -45,6 +46,8 @@ struct exchange {		/* in the delivery's arena */
 	const char *const *addrs;	/* as in SMTP */
 	const char *const *words;	/* base64 */
 	uint32_t	 nrcpt;
+	const uint32_t	*in_doubt;	/* these and the equal ones, ascending */
+	uint32_t	 nin_doubt;
 
 	/* what is sent */
 	const char	*url;
@@ -71,6 +74,7 @@ struct exchange {		/* in the delivery's arena */
 	bool		 is_cut;	/* enough of the response was read */
 	bool		 is_refused;	/* TLS, at the last moment */
 	int		 body_error;	/* errno */
+	size_t		 header_len;	/* of the response, read so far */
 	struct response	 response;
 
 	/* who answered */

@@ -124,9 +124,29 @@ find_sock(struct link *l, curl_socket_t fd)
 	return NULL;
 }
 
+static struct sock *
+add_sock(struct link *l, curl_socket_t fd)
+{
+	struct sock *s = xcalloc(1, sizeof(*s));
+
+	s->link = l;
+	s->fd = fd;
+	LIST_INSERT_HEAD(&l->socks, s, next);
+	return s;
+}
+
+static void
+drop_sock(struct sock *s)
+{
+	watch(s, 0);
+	LIST_REMOVE(s, next);
+	free(s);
+}
+
 /*
  * Between two requests libcurl waits for nothing; we go on waiting to read, so
- * that a close is seen, and the next request has nothing to set up.
+ * that a close is seen, and the next request has nothing to set up.  What was
+ * never connected is gone: libcurl may have closed it without a word.
  */
 static int
 on_socket_set(CURL *easy, curl_socket_t fd, int what, void *arg, void *data)
@@ -136,15 +156,20 @@ on_socket_set(CURL *easy, curl_socket_t fd, int what, void *arg, void *data)
 
 	(void)easy;
 	(void)data;
-	if (s == NULL || l->is_closed)
+	if (l->is_closed)
 		return 0;
-	s->want = 0;
-	if (what != CURL_POLL_REMOVE) {
-		if ((what & CURL_POLL_IN) != 0)
-			s->want |= EV_READ;
-		if ((what & CURL_POLL_OUT) != 0)
-			s->want |= EV_WRITE;
+	if (what == CURL_POLL_REMOVE && fd != l->fd) {
+		if (s != NULL)
+			drop_sock(s);
+		return 0;
 	}
+	if (s == NULL)
+		s = add_sock(l, fd);
+	s->want = 0;
+	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+		s->want |= EV_READ;
+	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+		s->want |= EV_WRITE;
 	watch(s, s->want != 0 ? s->want : EV_READ);
 	return 0;
 }
@@ -185,7 +210,6 @@ static curl_socket_t
 on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
 	struct link *l = arg;
-	struct sock *s;
 	struct addr a;
 	int fd;
 
@@ -207,11 +231,7 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 			close(fd);
 		return CURL_SOCKET_BAD;
 	}
-	s = xcalloc(1, sizeof(*s));
-	s->link = l;
-	s->fd = fd;
-	LIST_INSERT_HEAD(&l->socks, s, next);
-	l->nsocks++;
+	l->opened[l->nopened++ % LINK_RACE] = fd;
 	return fd;
 }
 
@@ -221,13 +241,31 @@ on_close(void *arg, curl_socket_t fd)
 	struct link *l = arg;
 	struct sock *s = find_sock(l, fd);
 
-	if (s != NULL) {
-		watch(s, 0);
-		LIST_REMOVE(s, next);
-		l->nsocks--;
-		free(s);
+	if (s != NULL)
+		drop_sock(s);
+	if (fd == l->fd) {
+		l->fd = -1;
+		l->is_spoken = l->is_multiplex = false;
 	}
 	return close(fd);
+}
+
+/* Of the sockets that raced for the host, which one is it? */
+void
+link_connected(struct link *l, int port)
+{
+	struct addr a;
+	unsigned i;
+	int fd;
+
+	for (i = 0; l->fd == -1 && i < LINK_RACE && i < l->nopened; i++) {
+		fd = l->opened[(l->nopened - 1 - i) % LINK_RACE];
+		memset(&a, 0, sizeof(a));
+		a.len = sizeof(a.u);
+		if (getsockname(fd, &a.u.sa, &a.len) == 0 &&
+		    addr_port(&a) == port)
+			l->fd = fd;
+	}
 }
 
 /* ---- TLS ---- */
@@ -384,6 +422,7 @@ link_open(struct http_relay *r, struct pool_wait *wait,
 	struct link *l = xcalloc(1, sizeof(*l));
 
 	l->relay = r;
+	l->fd = -1;
 	l->arena = arena_new(512);
 	l->target = target == &r->target ? target :
 	    copy_target(target, l->arena);
@@ -415,7 +454,11 @@ on_free(void *arg)
 {
 	struct link *l = arg;
 
+	struct sock *s;
+
 	curl_multi_cleanup(l->multi);
+	while ((s = LIST_FIRST(&l->socks)) != NULL)
+		drop_sock(s);
 	curl_slist_free_all(l->addresses);
 	if (l->target->is_tls)
 		tls_guest_clear(&l->guest);
@@ -461,13 +504,13 @@ link_room(const struct link *l)
 bool
 link_is_warm(const struct link *l)
 {
-	return l->nsocks > 0 && (l->is_multiplex || l->nexchanges <= 1);
+	return l->fd != -1 && (l->is_multiplex || l->nexchanges <= 1);
 }
 
 static long
 http_version(const struct link *l)
 {
-	bool is_open = l->is_multiplex && l->nsocks > 0;
+	bool is_open = l->is_multiplex && l->fd != -1;
 
 	switch (l->relay->conf->http2) {
 	case HTTP2_NO:

@@ -23,6 +23,8 @@
 #include "net/resolve.h"
 #include "net/tls_guest.h"
 
+#define LINK_RACE	8	/* addresses that libcurl may try at once */
+
 struct exchange;
 struct http_relay;
 
@@ -41,8 +43,10 @@ struct link {
 	struct addr	 source;	/* to connect from */
 
 	CURLM		*multi;
-	struct sock_list socks;		/* what libcurl has open */
-	unsigned	 nsocks;
+	struct sock_list socks;		/* what libcurl waits for */
+	int		 fd;		/* connected; -1: none is */
+	int		 opened[LINK_RACE];	/* sockets, the last ones ... */
+	unsigned	 nopened;	/* ... of so many */
 	struct timer	 timer;		/* libcurl's */
 	struct later	 kick;		/* ... and when it is for now */
 	struct later	 free_later;
@@ -71,6 +75,8 @@ struct link	*link_open(struct http_relay *, struct pool_wait *,
 /* Closes; exchanges must have gone.  Its memory goes at the turn's end. */
 void		 link_close(struct link *);
 
+/* For exchange.c: connected, from this local port (0: a UNIX socket). */
+void		 link_connected(struct link *, int port);
 /* libcurl has something to do that no event will tell. */
 void		 link_kick(struct link *);
 /* How many more exchanges it takes. */

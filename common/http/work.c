@@ -103,13 +103,24 @@ work_answered(struct work *w)
 void
 work_failed(struct work *w, const struct reply *r)
 {
-	struct answer a = answer_of(w->exchange);
+	struct exchange *x = w->exchange;
+	struct answer a = answer_of(x);
+	uint32_t i;
+	bool is_last = w->at == w->ntodo;
 
-	/* The next request would fare no better. */
 	a.reply = *r;
 	agent_touch_stats(w->relay->agent);
 	w->state = WORK_IDLE;
-	delivery_answer_rest(w->d, &a);
+	if (r->stage != STAGE_DOT) {
+		/* The next request would fare no better. */
+		delivery_answer_rest(w->d, &a);
+		return;
+	}
+	/* In doubt are these only; the others have not been sent. */
+	for (i = 0; i < x->nrcpt; i++)
+		answer_one(w, x->rcpts[i], &a);
+	if (!is_last)
+		go_on(w);
 }
 
 /* ---- who is to get it ---- */
@@ -243,6 +254,34 @@ count_rcpts(const struct work *w)
 	return n;
 }
 
+static int
+by_index(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Whose outcome the end of this request puts in doubt. */
+static void
+set_in_doubt(const struct work *w, struct exchange *x)
+{
+	uint32_t i, next, n = 0, *all;
+
+	x->in_doubt = x->rcpts;
+	x->nin_doubt = x->nrcpt;
+	if (w->twin == NULL)
+		return;
+	all = arena_alloc(w->d->arena, w->d->env.nrcpt * sizeof(*all));
+	for (i = 0; i < x->nrcpt; i++)
+		for (next = x->rcpts[i]; next != NO_TWIN;
+		    next = w->twin[next])
+			all[n++] = next;
+	qsort(all, n, sizeof(*all), by_index);
+	x->in_doubt = all;
+	x->nin_doubt = n;
+}
+
 static struct exchange *
 make_exchange(struct work *w)
 {
@@ -270,6 +309,7 @@ make_exchange(struct work *w)
 	x->addrs = addrs;
 	x->words = words;
 	w->at += n;
+	set_in_doubt(w, x);
 	return x;
 }
 
@@ -407,7 +447,7 @@ relay_link_free(struct link *l)
 		return;
 	if (l->nexchanges > 0)
 		relay_link_room(l);
-	else if (l->nsocks == 0)
+	else if (l->fd == -1)
 		link_close(l);
 	else
 		pool_idle(l->relay->pool, &l->place);

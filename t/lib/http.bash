@@ -91,6 +91,9 @@ nginx_server()
 		printf 'location /s%s { return %s; }\n' "$n" "$n"
 	done
 	cat <<-EOC
+	location /app {
+	    proxy_pass http://127.0.0.1:$port/ok;
+	}
 	location /keep {
 	    client_body_in_file_only on;
 	    client_body_temp_path $D/bodies;
