@@ -19,6 +19,7 @@
 #include "base/process.h"
 #include "base/str.h"
 #include "net/share.h"
+#include "postfix/service.h"
 
 #ifndef __has_feature			/* clang's; gcc has a macro */
 #define __has_feature(x)	0
@@ -263,7 +264,7 @@ delivery_answer(struct delivery *d, uint32_t i, const struct answer *a)
 	    d->start_ms);
 	d->answered[i] = 1;
 	d->open--;
-	if (log_is_on(LOG_LEVEL_INFO))
+	if (!d->front->logs_itself && log_is_on(LOG_LEVEL_INFO))
 		log_answer(d, i, &whole);
 	d->front->answer(d, i, &whole);
 	if (d->open == 0)
@@ -481,7 +482,9 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 	timer_init(&a.quiet, a.loop, on_quiet_timeout, &a);
 	timer_init(&a.rest, a.loop, on_rest, &a);
 	a.opts = opts_new(ops->table);
-	if (env == NULL)
+	if (env == NULL && pf_is_service())
+		status = front_postfix(&a, argc, argv);
+	else if (env == NULL)
 		status = front_cli(&a, argc, argv);
 	else if (str_to_int64(env, 3, 65535, &fd) == -1) {
 		log_error("%s=%s: not a descriptor", CHANNEL_ENV, env);

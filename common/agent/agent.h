@@ -71,6 +71,11 @@ struct agent_ops {
 	void	 (*stats)(void *state, agent_stat *, void *arg);
 	/* Deliveries accepted at once; NULL = AGENT_WINDOW_DEFAULT. */
 	uint32_t (*window)(const void *values);
+	/* It understands ENV_PROBE; else a probe is answered without it. */
+	bool	 can_probe;
+	/* The option that an envelope's next hop takes the place of, or NULL:
+	 * where Postfix names one with each message it may be left out. */
+	const char *nexthop_option;
 };
 
 int		 agent_main(const struct agent_ops *, int argc, char **argv);

@@ -21,6 +21,8 @@ struct front_ops {
 		    const uint32_t *rcpts, uint32_t n);
 	/* All are answered; the delivery goes after this. */
 	void	(*done)(struct delivery *);
+	/* It writes the line of each answer into the log. */
+	bool	logs_itself;
 };
 
 struct open_delivery {		/* what agent.c keeps with each */
@@ -73,5 +75,6 @@ void		 agent_drain(struct agent *);
 /* The fronts: the exit status of the process. */
 int		 front_channel(struct agent *, int fd);
 int		 front_cli(struct agent *, int argc, char **argv);
+int		 front_postfix(struct agent *, int argc, char **argv);
 
 #endif

@@ -31,6 +31,7 @@ static struct {
 	char		*ident;
 	enum log_level	 level;
 	bool		 use_syslog;
+	log_sink	*sink;
 	char		 kept[KEPT_BYTES];
 	size_t		 nkept;
 	time_t		 stamp_at;
@@ -53,6 +54,14 @@ log_set(bool use_syslog, enum log_level level)
 	logger.use_syslog = use_syslog;
 	if (use_syslog && logger.ident != NULL)
 		openlog(logger.ident, LOG_PID, LOG_MAIL);
+}
+
+void
+log_set_sink(log_sink *sink, enum log_level level)
+{
+	log_flush();
+	logger.sink = sink;
+	logger.level = level;
 }
 
 int
@@ -186,11 +195,22 @@ to_stderr(enum log_level level, const char *fmt, va_list ap)
 }
 
 static void
+to_sink(enum log_level level, const char *fmt, va_list ap)
+{
+	char line[LINE_BYTES];
+
+	if (vsnprintf(line, sizeof(line), fmt, ap) >= 0)
+		logger.sink(level, line);
+}
+
+static void
 log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	if (!log_is_on(level))
 		return;
-	if (logger.use_syslog)
+	if (logger.sink != NULL)
+		to_sink(level, fmt, ap);
+	else if (logger.use_syslog)
 		vsyslog((int)level, fmt, ap);
 	else
 		to_stderr(level, fmt, ap);

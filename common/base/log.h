@@ -24,6 +24,10 @@ enum log_level {		/* as in syslog(3) */
 void	log_open(const char *ident);
 void	log_set_ident(const char *ident);
 void	log_set(bool use_syslog, enum log_level);
+/* Lines up to this level go there instead, without line end, as soon as they are
+ * said. */
+typedef void log_sink(enum log_level, const char *);
+void	log_set_sink(log_sink *, enum log_level);
 bool	log_is_on(enum log_level);
 /* "syslog:info" and the like; -1 if it is none. */
 int	log_set_text(const char *);

@@ -83,6 +83,7 @@ CAUSE(INTERNAL,		451, 4, 3, 0, BY_AGENT,	"internal error: %s")
 CAUSE(LOCAL_ERROR,	451, 4, 3, 0, BY_AGENT,	"local error: %s")
 CAUSE(CANCELLED,	451, 4, 3, 0, BY_AGENT,	"delivery cancelled")
 CAUSE(STOPPING,		421, 4, 3, 2, BY_AGENT,	"delivery agent is stopping")
+CAUSE(HUNG,		451, 4, 4, 2, BY_AGENT,	"delivery did not end in time; message may have been delivered")
 CAUSE(DEADLINE,		451, 4, 4, 7, BY_AGENT,	"deadline passed before delivery")
 
 /* the master */

@@ -39,7 +39,12 @@ enum {				/* envelope.flags */
 	 * it is (not BODY_UNKNOWN).  It spares the agent a look at every byte
 	 * where no byte would have to be changed.
 	 */
-	ENV_WIRE_FORM = 0x04
+	ENV_WIRE_FORM = 0x04,
+	/*
+	 * Nobody shall get the message: would they?  Only for agents that say
+	 * they can (agent_ops.can_probe); never in a frame.
+	 */
+	ENV_PROBE = 0x08
 };
 
 struct rcpt {

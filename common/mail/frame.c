@@ -534,7 +534,7 @@ envelope_number(struct envelope *e, const struct attr *a)
 		e->body_type = a->data[0];
 		break;
 	case ATTR_ENV_FLAGS:
-		e->flags = get_be32(a->data);
+		e->flags = get_be32(a->data) & ~(uint32_t)ENV_PROBE;
 		break;
 	case ATTR_ARRIVAL:
 		e->arrival_ms = (int64_t)get_be64(a->data);

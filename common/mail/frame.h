@@ -211,7 +211,17 @@ struct answer {
 	uint32_t	 connect_ms;	/* up to MAIL; 0 on a kept connection */
 	uint32_t	 transaction_ms;
 	uint32_t	 total_ms;
+	/* not in frames */
+	uint32_t	 conn_use;	/* the n-th message of the connection */
+	uint8_t		 handover;	/* enum handover */
 };
+
+enum handover {			/* what a delivery means for DSN (RFC 3461) */
+	HANDOVER_FINAL = 0,	/* it has arrived */
+	HANDOVER_RELAYED = 1,	/* to a host that does not know DSN */
+	HANDOVER_DSN = 2	/* to one that will tell by itself */
+};
+
 int	frame_put_result(struct buf *, uint64_t id, uint32_t index,
 	    const struct answer *);
 /* Texts go into the arena; without one (NULL) they are checked and left "". */

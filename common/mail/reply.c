@@ -244,3 +244,24 @@ reply_by_name(enum reply_by by)
 		return "?";
 	return names[by];
 }
+
+bool
+reply_blames_host(const struct reply *r)
+{
+	if (r->cls == REPLY_DELIVERED)
+		return false;
+	switch (r->stage) {
+	case STAGE_NONE:
+		return r->by == BY_DNS;
+	case STAGE_CONNECT:
+	case STAGE_GREETING:
+	case STAGE_EHLO:
+	case STAGE_TLS:
+	case STAGE_AUTH:
+		return true;
+	case STAGE_RUN:
+		return r->dsn[1] == 4 || (r->dsn[1] == 3 && r->dsn[2] == 2);
+	default:
+		return r->code == 421 && r->by == BY_REMOTE;
+	}
+}

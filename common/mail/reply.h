@@ -76,6 +76,14 @@ const char	*stage_name(enum stage);		/* "RCPT TO" ... */
 const char	*reply_by_name(enum reply_by);
 
 /*
+ * The failure says that the next hop as a whole takes no mail now, whoever the
+ * recipient and whatever the message: no connection, no greeting, no TLS, no
+ * login, a host not found, 421, or trouble of the network (x.4.z, RFC 3463
+ * §3.5) or "not accepting messages" (x.3.2) from a program or a request.
+ */
+bool	 reply_blames_host(const struct reply *);
+
+/*
  * Fill code, cls, dsn and text from what a server said: `text` is the reply
  * without its code, lines joined by LF.  The enhanced code is taken from the
  * start of the first line that has one (of all, says RFC 2034 §4; Cyrus has it

@@ -125,6 +125,8 @@ hostspec_parse(struct hostspec *h, const char *text, uint16_t default_port,
 		*error_r = "not a path that fits into a UNIX socket address";
 		return addr_unix(&a, h->host);
 	}
+	if (strncmp(text, "inet:", 5) == 0)	/* as Postfix's lmtp(8) says */
+		text += 5;
 	*error_r = "port out of range (1..65535)";
 	if (*text == '[') {
 		if ((close = strchr(text, ']')) == NULL) {

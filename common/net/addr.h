@@ -3,6 +3,7 @@
  *
  *	mail.example  mail.example:2525  [mail.example]:2525
  *	192.0.2.1:25  2001:db8::1  [2001:db8::1]:25  [192.0.2.1]  unix:/path
+ *	inet:host:port
  *
  * Brackets also say, as in Postfix, that no MX look-up is wanted.
  */

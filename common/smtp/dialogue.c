@@ -244,7 +244,7 @@ prepare(struct smtp_session *s)
 	    (s->conf->chunking || tx->is_binary);
 	tx->is_early = tx->is_chunked && has(s, EXT_PIPELINING) &&
 	    !s->is_lmtp && !tx->is_rested && tx->source.mem != NULL &&
-	    tx->wire_len <= EARLY_BYTES;
+	    !tx_is_probe(tx) && tx->wire_len <= EARLY_BYTES;
 	/*
 	 * Without a length before it, a file that can still change might be
 	 * given an end of data of its own after the look at it.
@@ -400,7 +400,7 @@ rcpt_reply(struct smtp_session *s, uint32_t i, const struct raw_reply *raw)
 	}
 	if (tx->rcpts[i].state != RCPT_SAID)
 		return;			/* answered by MAIL already */
-	if (is_positive(raw)) {
+	if (is_positive(raw) && !tx_is_probe(tx)) {
 		tx->rcpts[i].state = RCPT_ACCEPTED;
 		tx->naccepted++;
 		return;
@@ -511,6 +511,8 @@ smtp_next(const struct smtp_session *s)
 		return MAIL;				/* §3.3 */
 	if (tx_hope(tx) && tx->nsaid < tx->nrcpt)
 		return RCPT;
+	if (tx_is_probe(tx))
+		return IDLE;			/* RSET once all are answered */
 	if (tx_hope(tx) && tx->data == UNSAID && !tx->is_chunked)
 		return DATA;
 	if (tx_hope(tx) && tx->data == UNSAID &&

@@ -79,6 +79,8 @@ fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 		.stop = smtp_relay_free,
 		.stats = smtp_relay_stats,
 		.window = fixed_window,
+		.can_probe = true,
+		.nexthop_option = "host",
 	};
 
 	self = agent;

@@ -99,6 +99,9 @@ tx_answer(struct smtp_session *s, struct smtp_tx *tx, uint32_t i,
 		.port = addr_port(&s->addr),
 		.tls = s->tls_text,
 		.wait_ms = tx->wait_ms,
+		.conn_use = s->nmessages + 1,
+		.handover = (s->offer.exts & EXT_DSN) != 0 ? HANDOVER_DSN :
+		    s->is_lmtp ? HANDOVER_FINAL : HANDOVER_RELAYED,
 	};
 	int64_t now = loop_now_ms(s->loop);
 	struct delivery *d;

@@ -126,6 +126,13 @@ bool	tx_any_done(const struct smtp_tx *);
 
 /* Nothing more will be said or heard of it. */
 bool	tx_is_over(const struct smtp_tx *);
+/* Recipients are asked for, the message is not sent. */
+static inline bool
+tx_is_probe(const struct smtp_tx *tx)
+{
+	return tx->job != NULL && (tx->job->d->env.flags & ENV_PROBE) != 0;
+}
+
 /* Someone may still get the message. */
 static inline bool
 tx_hope(const struct smtp_tx *tx)
