@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pipe/header.h"
+#include "mail/fields.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -69,16 +69,16 @@ check_header(const char *p, size_t n)
 {
 	struct body body = { .mem = p, .fd = -1, .len = n };
 	struct arena *arena = arena_new(0);
-	struct header h;
+	struct fields h;
 	const char *value = NULL;
 
-	if (header_read(&h, &body, arena) == -1 || h.len > n)
+	if (fields_read(&h, &body, arena) == -1 || h.len > n)
 		abort();
-	while ((value = header_find(&h, "Delivered-To", value)) != NULL)
+	while ((value = fields_find(&h, "Delivered-To", value)) != NULL)
 		if (value < h.text || value + strlen(value) > h.text + h.len ||
 		    strpbrk(value, "\n") != NULL)
 			abort();
-	header_has_delivered_to(&h, "r@x.test", arena);
+	fields_has_delivered_to(&h, "r@x.test", arena);
 	arena_free(arena);
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "pipe/content.h"
-#include "pipe/header.h"
+#include "mail/fields.h"
 #include "test.h"
 
 static struct arena *arena;
@@ -82,40 +82,40 @@ test_as_is(unsigned how, uint32_t flags, const char *text, bool want)
 	ok(as_is == want, "how %#x: %.10s stays: %d", how, text, want);
 }
 
-static struct header
+static struct fields
 header_of(const char *text)
 {
 	struct body body = { .mem = text, .fd = -1, .len = strlen(text) };
-	struct header h;
+	struct fields h;
 
-	is_int(header_read(&h, &body, arena), 0, "a header");
+	is_int(fields_read(&h, &body, arena), 0, "a header");
 	return h;
 }
 
 static void
 test_header(void)
 {
-	struct header h = header_of("A: 1\r\nMessage-ID :\r\n  <a@b> \r\n"
+	struct fields h = header_of("A: 1\r\nMessage-ID :\r\n  <a@b> \r\n"
 	    "message-id: <c@d>\nX: y\n\nMessage-Id: <e@f>\n");
-	const char *first = header_find(&h, "Message-Id", NULL), *second;
+	const char *first = fields_find(&h, "Message-Id", NULL), *second;
 
 	is_str(first, "<a@b>", "folded, blanks, other case");
-	second = header_find(&h, "Message-Id", first);
+	second = fields_find(&h, "Message-Id", first);
 	is_str(second, "<c@d>", "the next");
-	is_str(header_find(&h, "Message-Id", second), NULL,
+	is_str(fields_find(&h, "Message-Id", second), NULL,
 	    "the body is none of it");
-	is_str(header_find(&h, "Message", NULL), NULL, "the whole name");
+	is_str(fields_find(&h, "Message", NULL), NULL, "the whole name");
 	h = header_of("");
-	is_str(header_find(&h, "A", NULL), NULL, "empty message");
+	is_str(fields_find(&h, "A", NULL), NULL, "empty message");
 	h = header_of("\nA: b\n");
-	is_str(header_find(&h, "A", NULL), NULL, "no header");
+	is_str(fields_find(&h, "A", NULL), NULL, "no header");
 	h = header_of("A: b");
-	is_str(header_find(&h, "A", NULL), "b", "no line end");
+	is_str(fields_find(&h, "A", NULL), "b", "no line end");
 	h = header_of("Delivered-To: \"a b\"@X.test\nDelivered-To: <c@x>\n"
 	    "Delivered-To: rubbish here@@\n\n");
-	ok(header_has_delivered_to(&h, "A b@x.test", arena), "quoted, case");
-	ok(header_has_delivered_to(&h, "c@x", arena), "angle brackets");
-	ok(!header_has_delivered_to(&h, "d@x", arena), "not there");
+	ok(fields_has_delivered_to(&h, "A b@x.test", arena), "quoted, case");
+	ok(fields_has_delivered_to(&h, "c@x", arena), "angle brackets");
+	ok(!fields_has_delivered_to(&h, "d@x", arena), "not there");
 }
 
 /* A header beyond all bounds is read so far, and in flat memory. */
@@ -124,14 +124,14 @@ test_long_header(void)
 {
 	size_t n = 4 * HEADER_BYTES_MAX;
 	char *text = xmalloc(n + 1);
-	struct header h;
+	struct fields h;
 
 	memset(text, 'x', n);
 	memcpy(text, "A: b\n", 5);
 	memcpy(text + n - 6, "\nC: d\n", 7);
 	h = header_of(text);
-	is_str(header_find(&h, "A", NULL), "b", "its start");
-	is_str(header_find(&h, "C", NULL), NULL, "not its end");
+	is_str(fields_find(&h, "A", NULL), "b", "its start");
+	is_str(fields_find(&h, "C", NULL), NULL, "not its end");
 	ok(h.len <= HEADER_BYTES_MAX + 16 * 1024, "the ceiling");
 	free(text);
 }
