@@ -73,8 +73,8 @@ reason_text(const struct job *j, const struct answer *a)
 		    *a->host == '\0' ? "" : " said: ", r->text);
 	else
 		text = arena_printf(j->arena, "host %s[%s] said: %s (in reply "
-		    "to %s%s)", a->host, a->address, words_of(j, r),
-		    stage_name(r->stage), r->stage >= STAGE_EHLO ?
+		    "to %s%s)", a->port == 0 ? j->f->myhostname : a->host,
+		    a->address, words_of(j, r), stage_name(r->stage), r->stage >= STAGE_EHLO ?
 		    " command" : "");
 	pf_printable(text);
 	return text;

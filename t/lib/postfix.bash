@@ -247,3 +247,70 @@ pf_calm()
 		return 1
 	fi
 }
+
+# host_start [FLAG...]: a server that does what addresses say (mailhost.py);
+# $port, messages in $D/got, commands in $D/got.log. HOST is its pid.
+host_start()
+{
+	rm -f "$D/host.port"
+	nh_spawn python3 "$NH_ROOT/t/lib/mailhost.py" --port-file="$D/host.port" \
+		"$@" "${port:-0}" "$D/got" 2>>"$D/err.host"
+	HOST=$NH_PID
+	nh_until 10 test -s "$D/host.port"
+	port=$(<"$D/host.port")
+}
+
+# The same for LMTP on a UNIX socket.
+store_start()
+{
+	nh_spawn python3 "$NH_ROOT/t/lib/mailhost.py" --lmtp "$@" \
+		"unix:$D/lmtp" "$D/got" 2>>"$D/err.host"
+	HOST=$NH_PID
+	nh_until 10 test -S "$D/lmtp"
+}
+
+host_stop()
+{
+	kill "$HOST"
+	wait "$HOST" || :
+}
+
+# took_mail N [PATTERN]: so many messages taken, by our host, for such addresses.
+took_mail()
+{
+	local n
+	n=$(grep -cE -- "^taken .*${2:-}" "$D/got.log" || :)
+	[[ $n -eq $1 ]] || { echo "$n messages, not $1"; cat "$D/got.log"
+		tail -n 40 "$PFLOG"; return 1; }
+}
+
+# pf_kept: the bounces and reports that went to senders.
+pf_kept()
+{
+	cat "$D"/kept/* 2>/dev/null
+}
+
+kept_is()
+{
+	[[ $(find "$D/kept" -type f | wc -l) -eq $1 ]]
+}
+
+pf_kept_is()
+{
+	nh_until 20 kept_is "$1" || {
+		echo "not $1 reports"; ls "$D/kept"; tail -n 40 "$PFLOG"
+		return 1
+	}
+}
+
+# marks QUEUE: the recipients in the one file of a queue, each with its mark, R
+# or D, before the local part.
+marks()
+{
+	python3 - "$(pf_files "$1" | head -n 1)" <<-'EOP'
+	import re, sys
+	data = open(sys.argv[1], 'rb').read()
+	found = re.findall(rb'([RD])[\x01-\x7f]([a-z0-9]+)@b\.test', data, re.S)
+	print(*[(m + a).decode() for m, a in sorted(found, key=lambda f: f[1])])
+	EOP
+}
