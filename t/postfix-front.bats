@@ -135,7 +135,7 @@ sys.stdout.buffer.write(b"Subject: x\r\n\r\n" +
 	pf_kept | grep -F 'Diagnostic-Code: smtp; 550 5.1.1 no such user'
 	pf_kept | grep -F 'Remote-MTA: dns; 127.0.0.1'
 	pf_kept | grep -F 'Final-Recipient: rfc822; bounce@b.test'
-	nh_until 10 test "$(pf_files deferred | wc -l)" -eq 1
+	nh_until 10 eval '[[ -n $(pf_files deferred) ]]'
 	postqueue -c "$PF" -p | grep -F '450 4.2.1 mailbox is busy'
 	[[ $(marks deferred) == 'Dbounce Rdefer Dok1 Dok2' ]]
 	grep -rq 'status=4.2.1' "$Q/defer"
@@ -160,7 +160,7 @@ sys.stdout.buffer.write(b"Subject: x\r\n\r\n" +
 	relay_start 'soft_bounce = yes'
 	pf_send bounce@b.test <"$D/M"
 	pf_logged 1 'dsn=4.1.1, status=SOFTBOUNCE'
-	nh_until 10 test "$(pf_queue)" -eq 1
+	nh_until 10 pf_queue_is 1
 	kept_is 0
 	grep -rq 'status=4.1.1' "$Q/defer"
 	pf_calm
@@ -171,7 +171,7 @@ sys.stdout.buffer.write(b"Subject: x\r\n\r\n" +
 	relay_start
 	pf_send hang@b.test <"$D/M"
 	pf_logged 1 'dsn=4.4.2, status=deferred \(conversation with .* timed out after end of data; message may have been delivered'
-	nh_until 10 test "$(pf_queue)" -eq 1
+	nh_until 10 pf_queue_is 1
 	pf_calm
 }
 

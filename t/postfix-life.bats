@@ -175,7 +175,7 @@ late_are()
 	pf_logged 1 'the message is gone'
 	# A message in the queue, held by a delivery that does not end.
 	pf_send b@b.test <"$D/M"
-	nh_until 10 test -n "$(ls "$Q/active")"
+	nh_until 10 eval '[[ -n $(pf_files active) ]]'
 	id=$(ls "$Q/active")
 	cp -p "$Q/active/$id" "$Q/active/ABCDEF0123"
 	read -r at rcpt < <(python3 - "$Q/active/$id" <<-'EOP'
@@ -201,7 +201,7 @@ late_are()
 	PF_SERVICES=("$(agent_line out smtp-static "host=127.0.0.1:$port" ehlo_as=c.test)")
 	pf_start 'default_transport = out:' 'defer_transports = out'
 	pf_send b@b.test <"$D/M"
-	nh_until 10 test -n "$(pf_files deferred)"
+	nh_until 10 eval '[[ -n $(pf_files deferred) ]]'
 	f=$(pf_files deferred)
 	id=${f##*/}
 	python3 - "$f" <<-'EOP'
@@ -252,7 +252,7 @@ late_are()
 	    s.sendmail('a@sender.test', ['defer%d@b.test' % (50 * i + k) for k in range(50)], 'Subject: x\r\n\r\nx\r\n')
 	EOP
 	WAIT=60 pf_logged 500 'status=deferred .*mailbox is busy'
-	nh_until 20 test "$(pf_queue)" -eq 10
+	nh_until 20 pf_queue_is 10
 	[[ $(grep -rch '^status=4.2.1' "$Q/defer" | awk '{ n += $1 } END { print n }') -eq 500 ]]
 	pf_calm
 }
@@ -282,8 +282,6 @@ late_are()
 }
 
 @test "64 descriptors: requests wait, none fails" {
-	HOST=x port=1 D=$D
-	unset HOST port
 	host_start --late=0.2
 	printf '#!/bin/bash\nulimit -n 64\nexec -a "$0" %s/libexec/nexthop/smtp-static "$@"\n' "$NH_BUILD" >"$D/few"
 	chmod 755 "$D/few"
@@ -302,7 +300,7 @@ late_are()
 	PF_SERVICES=("hole unix - - n - 2 $AGENTS/blackhole -o delay=2s -o window=3")
 	pf_start 'default_transport = hole:'
 	pf_bulk 9
-	nh_until 10 test "$(pf_front hole | wc -l)" -eq 2 || nh_until 10 eval '[[ $(pf_front hole | wc -l) -eq 2 ]]'
+	nh_until 10 eval '[[ $(pf_front hole | wc -l) -eq 2 ]]'
 	pf_logged 9 status=sent
 	pf_empty
 	pf_calm
@@ -332,10 +330,9 @@ late_are()
 	postfix -c "$PF" reload 2>/dev/null
 	pf_bulk 50 b@b.test
 	pf_logged 50 'to=<b@b.test>.*status=sent'
-	kill -0 "$old" || grep -c 'late.*status=sent' "$PFLOG"
 	pf_logged 100 'to=<late@b.test>.*status=sent'
 	took_mail 100 late
-	took_mail 50 ' b@'
+	took_mail 50 'b@b'
 	nh_until 20 eval "! kill -0 $old"
 	postqueue -c "$PF" -f
 	sleep 1
@@ -353,15 +350,12 @@ late_are()
 	nh_until 15 pf_none_left
 	host_stop
 	host_start --late=0
-	mv "$D/got.log" "$D/got.old"
-	host_stop
-	host_start --late=0
 	pf_up
 	WAIT=60 pf_logged 100 'status=sent'
 }
 
 @test "the service is removed: the master goes on, other services answer" {
-	FLAGS=(--late=30)
+	FLAGS=(--late=6)
 	relay_start
 	pf_bulk 20 late@b.test
 	nh_until 30 late_are 15
