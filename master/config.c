@@ -323,13 +323,26 @@ set_row(struct config *config, struct opts *opts,
 	return -1;
 }
 
-static char *
-agents_folder(void)
+char *
+config_agents_folder(void)
 {
 	char *at = prefix(), *folder = xasprintf("%s/libexec/nexthop", at);
 
 	free(at);
 	return folder;
+}
+
+const char *
+config_type_program(const char *type, const char **preset_r)
+{
+	const struct opt_word *w;
+
+	for (w = type_words; w->word != NULL; w++)
+		if (strcmp(w->word, type) == 0) {
+			*preset_r = types[w->value].preset;
+			return types[w->value].program;
+		}
+	return NULL;
 }
 
 static void
@@ -345,7 +358,7 @@ read_master(struct config *config, const struct conf_section *section)
 	opts_finish(config->opts, on_complaint, &complaint);
 	m = opts_values(config->opts);
 	if (m->agents == NULL)
-		m->agents = agents_folder();
+		m->agents = config_agents_folder();
 	config->master = m;
 }
 

@@ -144,12 +144,20 @@ bool		 relay_conf_is_same(const struct relay_conf *,
 		    const struct relay_conf *);
 /* The file where none is named; owned by the caller. */
 char		*config_default_path(void);
+/* Where the agents are, malloc'ed; and which one a type of relay is, or NULL. */
+char		*config_agents_folder(void);
+const char	*config_type_program(const char *type, const char **preset_r);
 char		*config_absolute_path(const char *);
 /* The line of the n-th option sent to the agent; where n is none of them that
  * of the option that "NAME: ..." begins with, or of the section. */
 unsigned	 relay_conf_line(const struct relay_conf *, int64_t n,
 		    const char *text);
 mode_t		 config_mode(const char *octal);
+
+/* ---- postfix.c: agents as services of Postfix ---- */
+
+int	postfix_setup(int argc, char **argv);
+int	postfix_check(int argc, char **argv);
 
 /* ---- identity.c: users and groups by name ---- */
 

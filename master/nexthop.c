@@ -24,6 +24,7 @@ static int	cmd_submit(const char *, int, char **);
 static int	cmd_check(const char *, int, char **);
 static int	cmd_config(const char *, int, char **);
 static int	cmd_control(const char *, int, char **);
+static int	cmd_postfix(const char *, int, char **);
 
 static const struct command commands[] = {
 	{ "submit",	"deliver a message from stdin", cmd_submit },
@@ -34,6 +35,9 @@ static const struct command commands[] = {
 	{ "drain",	"finish everything, then stop", cmd_control },
 	{ "stop",	"finish what runs within stop_timeout, then stop",
 	    cmd_control },
+	{ "postfix-setup", "make an agent a service of Postfix", cmd_postfix },
+	{ "postfix-check", "find what is wrong with such services",
+	    cmd_postfix },
 };
 #define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
@@ -53,13 +57,16 @@ usage(FILE *fp, int status)
 	    "Without -c the configuration is %s.\n\n", path);
 	free(path);
 	for (i = 0; i < NCOMMANDS; i++)
-		fprintf(fp, "  %-10s %s\n", commands[i].name,
+		fprintf(fp, "  %-13s %s\n", commands[i].name,
 		    commands[i].text);
 	fprintf(fp, "\nnexthop submit [--relay=NAME] [--socket=PATH] "
 	    "[--from=ADDR] RCPT... < MESSAGE\n\n");
 	cli_help(fp);
 	fprintf(fp, "\nnexthop status [--output=text|tsv|json]\n"
 	    "All that talk to the master: [--control=PATH]\n\n"
+	    "nexthop postfix-setup [--apply|--undo] [--config-dir=DIR] "
+	    "[--concurrency=N]\n    SERVICE TYPE [-o NAME=VALUE]...\n"
+	    "nexthop postfix-check [--config-dir=DIR] [SERVICE]...\n\n"
 	    "Exit status: 0 well, or all delivered; 75 at least one transient "
 	    "failure;\n69 none transient, at least one permanent, or no "
 	    "master; 64 usage;\n78 configuration; 70 internal error; "
@@ -212,6 +219,14 @@ cmd_control(const char *path, int argc, char **argv)
 	status = operator_command(control, argv[0], args, nargs);
 	config_unref(config);
 	return status;
+}
+
+static int
+cmd_postfix(const char *path, int argc, char **argv)
+{
+	(void)path;
+	return strcmp(argv[0], "postfix-setup") == 0 ?
+	    postfix_setup(argc, argv) : postfix_check(argc, argv);
 }
 
 static int

@@ -115,9 +115,8 @@ run(const char *path, char *const argv[], int out)
 	return errno == 0 ? pid : -1;
 }
 
-/* What the program prints, with a NUL; -1: it failed. */
-static int
-output_of(const char *path, char *const argv[], struct buf *b, char *error,
+int
+pf_output_of(const char *path, char *const argv[], struct buf *b, char *error,
     size_t size)
 {
 	int fds[2], status;
@@ -160,7 +159,7 @@ pf_settings_ask(const char *postconf, const char *const *more, char *error,
 	for (i = 0; more != NULL && more[i] != NULL && n < NAMES_MAX - 1; i++)
 		argv[n++] = more[i];
 	buf_init(&out, OUTPUT_MAX);
-	if (output_of(postconf, (char *const *)(uintptr_t)argv, &out, error,
+	if (pf_output_of(postconf, (char *const *)(uintptr_t)argv, &out, error,
 	    size) == 0)
 		s = pf_settings_parse(buf_data(&out));
 	if (s != NULL && find(s, "queue_directory") == NULL) {
@@ -181,7 +180,7 @@ pf_settings_explicit(const char *postconf, char *error, size_t size)
 	struct buf out;
 
 	buf_init(&out, OUTPUT_MAX);
-	if (output_of(postconf, (char *const *)(uintptr_t)argv, &out, error,
+	if (pf_output_of(postconf, (char *const *)(uintptr_t)argv, &out, error,
 	    size) == 0)
 		s = pf_settings_parse(buf_data(&out));
 	buf_clear(&out);

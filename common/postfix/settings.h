@@ -25,6 +25,12 @@ struct pf_settings *pf_settings_explicit(const char *postconf, char *error,
 struct pf_settings *pf_settings_parse(const char *output);
 void		 pf_settings_free(struct pf_settings *);
 
+/* What a program prints, with a final NUL; -1 with a text where it fails. Its
+ * stderr is thrown away. */
+struct buf;
+int		 pf_output_of(const char *path, char *const argv[],
+		    struct buf *, char *error, size_t);
+
 /* One that was asked for, or was set; "" where there is none. */
 const char	*pf_setting(const struct pf_settings *, const char *name);
 bool		 pf_setting_is(const struct pf_settings *, const char *name);
