@@ -13,6 +13,7 @@
 
 #include "agent/cli.h"
 #include "agent/front.h"
+#include "agent/front_postfix.h"
 #include "base/process.h"
 #include "paths.h"
 
@@ -199,6 +200,8 @@ print_options(const struct agent_ops *ops, const char *form)
 		opt_table_sample(ops->table, stdout);
 	else if (strcmp(form, "delivery") == 0)
 		cli_mdoc(stdout);
+	else if (strcmp(form, "postfix") == 0)
+		opt_table_mdoc(&postfix_conf_table, stdout);
 	else
 		return -1;
 	return 0;
