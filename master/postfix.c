@@ -491,11 +491,26 @@ check_columns(struct check *c, const struct columns *l)
 		    "of deliveries: write 1, or one for each core", l->v[6]);
 }
 
+/* A parameter that is named after a service: postconf knows of it only where
+ * the command is one of Postfix's own, but takes it for the value of another. */
+static char *
+service_parameter(const struct check *c, const char *name)
+{
+	char *option = xasprintf("mail_name=$%s", name), *text;
+
+	text = postconf(c->config_dir, (const char *const[]){ "-xh", "-o",
+	    option, "mail_name", NULL });
+	free(option);
+	if (text != NULL)
+		text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
 static void
 check_limits(struct check *c, const char *service)
 {
 	char *name = xasprintf("%s_destination_recipient_limit", service);
-	char *value = parameter(c->config_dir, name);
+	char *value = service_parameter(c, name);
 
 	if (value != NULL && strcmp(value, "1") == 0)
 		fault(c, service, "%s is 1: the limit of concurrency then "
@@ -504,7 +519,7 @@ check_limits(struct check *c, const char *service)
 	free(value);
 	free(name);
 	name = xasprintf("%s_destination_concurrency_limit", service);
-	value = parameter(c->config_dir, name);
+	value = service_parameter(c, name);
 	if (value != NULL && strcmp(value, "1") == 0)
 		fault(c, service, "%s is 1: one delivery at a time", name);
 	free(value);
