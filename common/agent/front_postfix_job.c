@@ -61,7 +61,8 @@ job_release(struct job *j)
 	if (--j->nuses > 0)
 		return;
 	close_connection(j);
-	timer_clear(&j->step);
+	if (j->step.loop != NULL)
+		timer_clear(&j->step);
 	TAILQ_REMOVE(&f->jobs, j, next);
 	f->njobs--;
 	f->memory -= j->memory;

@@ -19,6 +19,7 @@ static struct {
 	char		*host;		/* up to the first dot */
 	char		*socket;	/* NULL: syslog */
 	int		 fd;
+	pid_t		 pid;
 	time_t		 stamp_at;
 	char		 stamp[32];
 } maillog = { .fd = -1 };
@@ -87,7 +88,7 @@ to_postlogd(const char *mark, const char *text)
 	int n;
 
 	n = snprintf(line, sizeof(line), "%s %s %s[%d]: %s%.*s", stamp(),
-	    maillog.host, maillog.tag, (int)getpid(), mark, PF_LINE_MAX, text);
+	    maillog.host, maillog.tag, (int)maillog.pid, mark, PF_LINE_MAX, text);
 	if (n < 0)
 		return;
 	if ((size_t)n >= sizeof(line))
@@ -125,6 +126,7 @@ pf_maillog_open(const char *tag, const char *facility, const char *socket,
 	maillog.host = xasprintf("%.*s", (int)strcspn(hostname, "."),
 	    hostname);
 	maillog.socket = socket == NULL ? NULL : xstrdup(socket);
+	maillog.pid = getpid();
 	tzset();
 	if (socket != NULL)
 		connect_socket();
