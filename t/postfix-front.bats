@@ -99,7 +99,7 @@ sys.stdout.buffer.write(b"Subject: x\r\n\r\n" +
 	WAIT=60 pf_empty
 	pf_logged 2 status=sent
 	after=$(awk '/VmHWM/ { print $2 }' "/proc/$agent/status")
-	[[ $((after - before)) -lt 8000 ]]
+	is_instrumented || [[ $((after - before)) -lt 8000 ]]
 	tail -c 1000 "$D/got/2" | cmp - <(tail -c 1000 "$D/big")
 }
 

@@ -321,17 +321,17 @@ late_are()
 
 # ---- reload, stop, death ----
 
-@test "reload with 100 under way and more coming: none lost, none twice" {
-	FLAGS=(--late=3)
+@test "reload with 500 under way and more coming: none lost, none twice" {
+	FLAGS=(--late=8)
 	relay_start
-	pf_bulk 100 late@b.test
-	nh_until 30 late_are 80
+	pf_bulk 500 late@b.test
+	nh_until 30 late_are 400
 	old=$(pf_agent out)
 	postfix -c "$PF" reload 2>/dev/null
 	pf_bulk 50 b@b.test
 	pf_logged 50 'to=<b@b.test>.*status=sent'
-	pf_logged 100 'to=<late@b.test>.*status=sent'
-	took_mail 100 late
+	WAIT=60 pf_logged 500 'to=<late@b.test>.*status=sent'
+	took_mail 500 late
 	took_mail 50 'b@b'
 	nh_until 20 eval "! kill -0 $old"
 	postqueue -c "$PF" -f
@@ -339,11 +339,11 @@ late_are()
 	pf_calm 'skipped, still being delivered'
 }
 
-@test "stop and start with mail under way: stop is quick, all arrives" {
-	FLAGS=(--late=30)
+@test "stop and start with 500 under way: stop is quick, all arrives" {
+	FLAGS=(--late=60)
 	relay_start
-	pf_bulk 100 late@b.test
-	nh_until 30 late_are 80
+	pf_bulk 500 late@b.test
+	nh_until 40 late_are 400
 	start=$(nh_ms)
 	pf_down
 	[[ $(($(nh_ms) - start)) -lt 6000 ]]
@@ -351,7 +351,7 @@ late_are()
 	host_stop
 	host_start --late=0
 	pf_up
-	WAIT=60 pf_logged 100 'status=sent'
+	WAIT=60 pf_logged 500 'status=sent'
 }
 
 @test "the service is removed: the master goes on, other services answer" {
@@ -392,6 +392,57 @@ death()
 
 @test "the worker is killed with 100 under way: none is lost" {
 	death pf_agent
+}
+
+@test "the worker is killed while bounce(8) has not answered: no bounce is lost" {
+	relay_start 'minimal_backoff_time = 1s' 'maximal_backoff_time = 1s' \
+		'queue_run_delay = 2s'
+	pf_send first@b.test <"$D/M"
+	pf_logged 1 status=sent
+	mv "$Q/private/bounce" "$Q/private/bounce.off"
+	nh_spawn python3 -c 'import socket, sys, time, os
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+s.listen(9)
+c = s.accept()[0]
+c.sendall(b"protocol\0delivery_status_protocol\0\0")
+open(sys.argv[2], "wb").write(c.recv(9000))
+time.sleep(600)' "$Q/private/bounce" "$D/asked" 2>>"$D/err.python"
+	nh_until 5 test -S "$Q/private/bounce"
+	pf_send bounce@b.test <"$D/M"
+	nh_until 10 test -s "$D/asked"
+	[[ $(marks active) == Rbounce ]]
+	kill -9 "$(pf_agent out)"
+	mv "$Q/private/bounce.off" "$Q/private/bounce"
+	WAIT=40 pf_logged 1 'to=<bounce@b.test>.*status=bounced'
+	pf_kept_is 1
+	pf_empty
+}
+
+@test "no space for the copy of a large message: deferred, then delivered" {
+	mount -t tmpfs -o size=12m,mode=755 nexthop "$Q" || skip "no mount"
+	MOUNTED=$Q
+	pf_layout
+	relay_start 'minimal_backoff_time = 1s' 'maximal_backoff_time = 1s' \
+		'defer_transports = out'
+	python3 -c 'import sys
+sys.stdout.write("Subject: x\r\n\r\n" + "".join("%070d\r\n" % i for i in range(60000)))' >"$D/big"
+	pf_send b@b.test <"$D/big"
+	nh_until 10 eval '[[ -n $(pf_files deferred) ]]'
+	dd if=/dev/zero of="$Q/filler" bs=1M count=5 2>/dev/null
+	postconf -c "$PF" -e 'defer_transports ='
+	postfix -c "$PF" reload 2>/dev/null
+	sleep 1
+	postqueue -c "$PF" -f
+	pf_logged 1 'dsn=4.3.0, status=deferred \(local error: copying the message: No space left on device\)'
+	took_mail 0
+	rm "$Q/filler"
+	sleep 1
+	postqueue -c "$PF" -f
+	pf_logged 1 'status=sent'
+	took_mail 1
+	pf_empty
 }
 
 @test "the master's child is killed with 100 under way: none is lost" {

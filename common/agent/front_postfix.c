@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +195,7 @@ postfix_job_over(struct postfix_front *f)
 
 /* ---- the start ---- */
 
-static int
+static void
 service_log(const struct postfix_front *f, const char *facility,
     const char *tag)
 {
@@ -209,7 +210,6 @@ service_log(const struct postfix_front *f, const char *facility,
 	pf_maillog_open(ident, facility, socket, host == NULL ? "localhost" :
 	    host, f->args.verbose > 0);
 	free(ident);
-	return 0;
 }
 
 /* As many requests as the agent takes and as there are descriptors for. */
@@ -289,6 +289,16 @@ listen_to_all(struct postfix_front *f)
 	event_add(&f->ev_term, NULL);
 }
 
+/* What the system's resolver loads is not to be found after chroot. */
+static void
+warm_resolver(void)
+{
+	struct addrinfo *list;
+
+	if (getaddrinfo("localhost", NULL, NULL, &list) == 0)
+		freeaddrinfo(list);
+}
+
 /* Everything that can fail, up to the loss of rights; -1: it is logged. */
 static int
 prepare(struct postfix_front *f, int argc, char **argv)
@@ -313,6 +323,8 @@ prepare(struct postfix_front *f, int argc, char **argv)
 		log_error("%s", error);
 		return -1;
 	}
+	if (f->args.want_chroot)
+		warm_resolver();
 	if (pf_service_drop(&f->args, pf_setting(f->settings,
 	    "queue_directory"), pf_setting(f->settings, "mail_owner"), error,
 	    sizeof(error)) == -1) {

@@ -164,26 +164,21 @@ void
 pf_format_delay(char *to, size_t size, int64_t us, int limit)
 {
 	int64_t unit = 1000000, n;
-	int decimals = 0;
+	char fraction[8] = "";
+	int decimals = 0, i;
 
 	if (us < 0)
 		us = 0;
 	for (; decimals < limit && decimals < 6 && us < 10 * unit; decimals++)
 		unit /= 10;
 	n = (us + unit / 2) / unit;
-	if (decimals == 0) {
-		snprintf(to, size, "%lld", (long long)n);
-		return;
-	}
-	for (unit = 1; decimals > 0 && n % 10 == 0; decimals--)
+	for (; decimals > 0 && n % 10 == 0; decimals--)
 		n /= 10;
-	for (int i = 0; i < decimals; i++)
-		unit *= 10;
-	if (decimals == 0)
-		snprintf(to, size, "%lld", (long long)n);
-	else
-		snprintf(to, size, "%lld.%0*lld", (long long)(n / unit),
-		    decimals, (long long)(n % unit));
+	for (i = decimals; i > 0; i--, n /= 10)
+		fraction[i] = (char)('0' + n % 10);
+	if (decimals > 0)
+		fraction[0] = '.';
+	snprintf(to, size, "%lld%s", (long long)n, fraction);
 }
 
 static int64_t

@@ -153,6 +153,7 @@ pf_teardown()
 			bad=1
 		fi
 	fi
+	[[ -z ${MOUNTED:-} ]] || umount "$MOUNTED" || bad=1
 	nh_teardown || bad=1
 	return "$bad"
 }
