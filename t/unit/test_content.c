@@ -122,7 +122,7 @@ test_header(void)
 static void
 test_long_header(void)
 {
-	size_t n = 4 * HEADER_BYTES_MAX;
+	size_t n = 4 * FIELDS_BYTES_MAX;
 	char *text = xmalloc(n + 1);
 	struct fields h;
 
@@ -132,7 +132,7 @@ test_long_header(void)
 	h = header_of(text);
 	is_str(fields_find(&h, "A", NULL), "b", "its start");
 	is_str(fields_find(&h, "C", NULL), NULL, "not its end");
-	ok(h.len <= HEADER_BYTES_MAX + 16 * 1024, "the ceiling");
+	ok(h.len <= FIELDS_BYTES_MAX + 16 * 1024, "the ceiling");
 	free(text);
 }
 
