@@ -96,7 +96,7 @@ is_refused(struct onward *o, struct reply *r)
 		reply_cause(r, o->arena, STAGE_NONE, CAUSE_CANCELLED);
 	else if (j->hops >= FORWARD_HOPS_MAX)
 		reply_cause(r, o->arena, STAGE_NONE, CAUSE_FORWARD_LOOP,
-		    (unsigned)j->hops, j->service->name, o->to.relay);
+		    (unsigned long long)j->hops, j->service->name, o->to.relay);
 	else if (o->target == NULL && m->state == MASTER_STOPPING)
 		reply_cause(r, o->arena, STAGE_NONE, CAUSE_MASTER_STOPPING);
 	else if (o->target == NULL)

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/body.h"
-#include "http/macro.h"
+#include "http/header_value.h"
 #include "mail/envelope.h"
 #include "mail/frame.h"
 #include "net/addr_range.h"
@@ -112,7 +112,7 @@ const struct opt_row http_conf_rows[] = {
 	    NULL, 0, "Send the header Idempotency-Key, the same each time the "
 	    "same message goes to the same recipients. Without it a request "
 	    "that was sent whole is never sent again by itself." },
-	{ "header", OPT_DICT, AT(header), NULL, 0, 32, NULL, macro_check, 0,
+	{ "header", OPT_DICT, AT(header), NULL, 0, 32, NULL, header_value_check, 0,
 	    "Further header lines: header.X-Name = value, with macros like "
 	    "{sender}." },
 	{ "follow_redirects", OPT_BOOL, AT(follow_redirects), "no", 0, 0,

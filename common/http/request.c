@@ -9,7 +9,7 @@
 
 #include "base/base64.h"
 #include "base/mem.h"
-#include "http/macro.h"
+#include "http/header_value.h"
 #include "http/relay.h"
 
 #define PIECE		((size_t)1 << 20)	/* hashed in one turn */
@@ -280,7 +280,7 @@ request_headers(struct exchange *x, char *error, size_t size)
 		add(&l, x->authorization);
 	for (i = 0; i < conf->header.n; i++)
 		add_value(&l, conf->header.v[i].key,
-		    macro_expand(conf->header.v[i].value, &x->d->env,
-		    x->addrs[0], l.arena));
+		    header_value_expand(conf->header.v[i].value, &x->d->env,
+		    &x->d->env.rcpts[x->rcpts[0]], l.arena));
 	return 0;
 }

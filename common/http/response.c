@@ -263,7 +263,7 @@ response_reply(const struct response *r, uint32_t index,
 	else if (said->code < 300 && r->status / 100 != 2)
 		reply_cause(reply, r->arena, STAGE_RUN,
 		    CAUSE_HTTP_CONTRADICTION, peer, status_text(r),
-		    said->code);
+		    (unsigned long long)said->code);
 	else {
 		text = said->message;
 		if (*text == '\0')

@@ -8,7 +8,7 @@
 
 #include "base/process.h"
 #include "conf/option.h"
-#include "pipe/macro.h"
+#include "mail/macro.h"
 #include "pipe/result.h"
 
 enum pipe_preset { PRESET_PIPE, PRESET_MAILDROP, PRESET_DOVECOT };

@@ -233,8 +233,9 @@ reply_by_status(struct reply *r, const struct result_rules *rules,
 		sig = WTERMSIG(res->wait_status);
 		name = sigdescr_np(sig);
 		reply_cause(r, arena, STAGE_RUN, CAUSE_PROGRAM_SIGNAL, program,
-		    sig, name == NULL ? "unknown" : name, doubt,
-		    t.n > 0 ? ": " : "", (int)t.n, t.p);
+		    (unsigned long long)sig, name == NULL ? "unknown" : name,
+		    doubt, t.n == 0 ? "" : arena_printf(arena, ": %.*s",
+		    (int)t.n, t.p));
 		return;
 	}
 	if (rules->is_strict) {

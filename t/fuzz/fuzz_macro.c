@@ -2,7 +2,7 @@
  * fuzz_macro.c - words and addresses: a word, a sender, a recipient and its
  * ORCPT, parted by NUL, behind a byte that chooses how addresses are shown.
  */
-#include "pipe/macro.h"
+#include "mail/macro.h"
 
 #include <stdlib.h>
 #include <string.h>

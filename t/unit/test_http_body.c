@@ -11,7 +11,7 @@
 
 #include "base/base64.h"
 #include "base/mem.h"
-#include "http/macro.h"
+#include "http/header_value.h"
 #include "test.h"
 
 static const char *const rcpts[] = { "a@x.test", "b\"\\@x.test" };
@@ -222,18 +222,21 @@ test_macros(void)
 {
 	static const char text[] = "Subject: x\nMessage-ID: <i@x>\n\nMessage-ID: no";
 	struct arena *arena = arena_new(1024);
+	const struct rcpt rcpt = { .addr = "r@x" };
 	struct envelope env;
 
 	facts_of(&env, text, sizeof(text) - 1);
-	env.sender = "s\001@x";
-	is_str(macro_expand("plain", &env, "r@x", arena), "plain", "none");
-	is_str(macro_expand("{recipient} {sender}{{x}} {size} {message_id}"
-	    "{client_ip}", &env, "r@x", arena), "r@x s?@x{x} 44 <i@x>",
-	    "some");
-	ok(macro_check("{sender}{{}}") == NULL, "good");
-	ok(macro_check("{nosuch}") != NULL, "unknown");
-	ok(macro_check("{sender") != NULL, "open");
-	ok(macro_check("a}b") != NULL, "closes nothing");
+	env.sender = "s@x";
+	env.client_helo = "h\001";
+	is_str(header_value_expand("plain", &env, &rcpt, arena), "plain",
+	    "none");
+	is_str(header_value_expand("{recipient} {sender}{{x}} {size} "
+	    "{message_id}{client_ip} {client_ehlo}", &env, &rcpt, arena),
+	    "r@x s@x{x} 44 <i@x> h?", "some");
+	ok(header_value_check("{sender}{{}}") == NULL, "good");
+	ok(header_value_check("{nosuch}") != NULL, "unknown");
+	ok(header_value_check("{sender") != NULL, "open");
+	ok(header_value_check("a}b") != NULL, "closes nothing");
 	arena_free(arena);
 }
 

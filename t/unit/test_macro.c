@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pipe/macro.h"
+#include "mail/macro.h"
 #include "test.h"
 
 static struct arena *arena;

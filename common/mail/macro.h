@@ -1,13 +1,13 @@
 /*
- * macro.h - words of a command in which {name} stands for a fact of the
- * envelope.
+ * macro.h - words of a command, or values of a header, in which {name} stands
+ * for a fact of the envelope.
  *
  * A word is taken apart when the agent starts; for a run its macros are
  * replaced, and whatever they hold, a word stays one argument.  {{ and }} are
  * braces.
  */
-#ifndef PIPE_MACRO_H
-#define PIPE_MACRO_H
+#ifndef MAIL_MACRO_H
+#define MAIL_MACRO_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +29,8 @@ enum macro {
 	MACRO_MESSAGE_ID,
 	MACRO_QUEUE_ID,
 	MACRO_SIZE,
+	MACRO_ENVID,
+	MACRO_ATTEMPTS,
 	MACRO_NEXTHOP,
 	MACRO_CLIENT_IP,
 	MACRO_CLIENT_HOST,

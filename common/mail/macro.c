@@ -1,5 +1,5 @@
-/* macro.c - {name} in the words of a command. */
-#include "pipe/macro.h"
+/* macro.c - {name} in words. */
+#include "mail/macro.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +19,8 @@ static const char *const names[MACRO_COUNT] = {
 	[MACRO_MESSAGE_ID] = "message_id",
 	[MACRO_QUEUE_ID] = "queue_id",
 	[MACRO_SIZE] = "size",
+	[MACRO_ENVID] = "envid",
+	[MACRO_ATTEMPTS] = "attempts",
 	[MACRO_NEXTHOP] = "nexthop",
 	[MACRO_CLIENT_IP] = "client_ip",
 	[MACRO_CLIENT_HOST] = "client_host",
@@ -264,6 +266,8 @@ macro_set_message(struct macro_values *values, const struct envelope *env,
 	else
 		values->v[MACRO_SENDER] = shown(&a, how & MACRO_QUOTE, arena);
 	values->v[MACRO_QUEUE_ID] = env->id;
+	values->v[MACRO_ENVID] = or_empty(env->envid);
+	values->v[MACRO_ATTEMPTS] = arena_printf(arena, "%u", env->attempts);
 	values->v[MACRO_NEXTHOP] = folded(or_empty(env->nexthop),
 	    how & MACRO_FOLD_DOMAIN, arena);
 	values->v[MACRO_CLIENT_IP] = or_empty(env->client_ip);
