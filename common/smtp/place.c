@@ -244,6 +244,7 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 	}
 	if (place != NULL) {
 		r->reused++;
+		work_end_race(w);
 		work_talk(w, session_of(place));
 		return;
 	}

@@ -81,6 +81,17 @@ work_wait_for_rival(struct work *w)
 	return true;
 }
 
+/* The next message is not to wait for an address that was so slow. */
+static void
+rival_lost(struct work *w)
+{
+	if (w->rival != NULL)
+		memo_note(&w->relay->dead, &w->rival->addr,
+		    loop_now_ms(w->relay->loop),
+		    w->relay->smtp->dead_host_ms, 0, NULL);
+	work_end_race(w);
+}
+
 void
 relay_on_opened(struct smtp_session *s)
 {
@@ -89,7 +100,7 @@ relay_on_opened(struct smtp_session *s)
 
 	if (w == NULL) {
 		if (s->tx != NULL && s->tx->job != NULL)
-			work_end_race((struct work *)(void *)s->tx->job);
+			rival_lost((struct work *)(void *)s->tx->job);
 		return;
 	}
 	switch (w->state) {
