@@ -157,7 +157,7 @@ work_cancel(struct work *w)
 
 	switch (w->state) {
 	case WORK_ROUTING:
-		r->router.ops->cancel(r->router.state, w->query);
+		work_forget_query(w);
 		break;
 	case WORK_WAITING:
 		pool_take_back(r->pool, &w->wait);

@@ -9,6 +9,53 @@
 
 static void	try_host(struct work *);
 
+static void
+end_query(struct work *w)
+{
+	w->query = NULL;
+	w->state = WORK_IDLE;
+	if (w->has_late)
+		timer_stop(&w->late);
+}
+
+void
+work_forget_query(struct work *w)
+{
+	struct router *router = &w->relay->router;
+
+	if (w->state == WORK_ROUTING) {
+		router->ops->cancel(router->state, w->query);
+		end_query(w);
+	}
+	if (w->has_late)
+		timer_clear(&w->late);
+	w->has_late = false;
+}
+
+static void
+on_late(void *arg)
+{
+	struct work *w = arg;
+
+	work_forget_query(w);
+	work_answer_cause(w, CAUSE_DEADLINE, NULL);
+}
+
+/* The router is about to be asked; dns_timeout may end after the deadline. */
+static void
+begin_query(struct work *w)
+{
+	int64_t left = w->job.d->deadline_ms - loop_now_ms(w->relay->loop);
+
+	w->state = WORK_ROUTING;
+	if (w->job.d->deadline_ms == 0)
+		return;
+	if (!w->has_late)
+		timer_init(&w->late, w->relay->loop, on_late, w);
+	w->has_late = true;
+	timer_set(&w->late, left > 0 ? left : 0);
+}
+
 static bool
 family_fits(const struct smtp_conf *conf, const struct addr *a)
 {
@@ -149,8 +196,7 @@ on_target(void *arg, struct route_target *target)
 {
 	struct work *w = arg;
 
-	w->query = NULL;
-	w->state = WORK_IDLE;
+	end_query(w);
 	take_target(w, target);
 }
 
@@ -173,7 +219,7 @@ try_host(struct work *w)
 		take_target(w, target);
 		return;
 	}
-	w->state = WORK_ROUTING;
+	begin_query(w);
 	w->query = router->ops->ask_host(router->state, w->route, w->host,
 	    arena, on_target, w);
 }
@@ -196,8 +242,7 @@ on_route(void *arg, struct route *route)
 {
 	struct work *w = arg;
 
-	w->query = NULL;
-	w->state = WORK_IDLE;
+	end_query(w);
 	take_route(w, route);
 }
 
@@ -213,7 +258,7 @@ work_find_route(struct work *w)
 		take_route(w, route);
 		return;
 	}
-	w->state = WORK_ROUTING;
+	begin_query(w);
 	w->query = router->ops->ask(router->state, w->domain, d->env.nexthop,
 	    d->arena, on_route, w);
 }

@@ -54,6 +54,7 @@ smtp_relay_over(void *state, struct delivery *d)
 
 	(void)state;
 	for (i = 0; m != NULL && i < m->nworks; i++) {
+		work_forget_query(&m->works[i]);
 		work_forget_race(&m->works[i]);
 		work_forget_target(&m->works[i]);
 	}

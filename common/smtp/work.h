@@ -76,7 +76,9 @@ struct work {
 	bool		 has_retried;
 	uint32_t	 nfailed;	/* addresses tried in vain */
 	struct failure	 best;		/* nfailed > 0 */
-	struct route_query *query;
+	struct route_query *query;	/* WORK_ROUTING */
+	struct timer	 late;		/* the deadline comes while it is */
+	bool		 has_late;
 	struct pool_wait wait;
 	struct tls_policy policy;	/* for the present address */
 	struct tls_dane	*dane;		/* likewise; the target's */
@@ -128,6 +130,8 @@ void	work_give_up(struct work *);
 void	work_find_route(struct work *);
 void	work_next_address(struct work *);
 void	work_forget_target(struct work *);
+/* No answer about routes is waited for any more. */
+void	work_forget_query(struct work *);
 /* No time is left for this work, or no attempt: it is answered. */
 bool	work_is_exhausted(struct work *);
 
