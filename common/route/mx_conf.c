@@ -90,7 +90,7 @@ const struct opt_row mx_conf_rows[] = {
 	    "standard." },
 	{ "private_targets", OPT_ENUM, AT(private_targets), "allow", 0, 0,
 	    private_words, NULL, 0, "Loopback, link-local, private and "
-	    "multicast addresses that DNS gives." },
+	    "multicast addresses that DNS or an address literal gives." },
 	{ .name = NULL }
 };
 

@@ -125,6 +125,15 @@ fail(struct route_query *q, enum cause cause, const char *a, const char *b)
 	reply_cause(&q->target->failure, q->arena, STAGE_NONE, cause, a, b);
 }
 
+/* Neither DNS nor the policy of a domain has chosen this host. */
+static bool
+is_operators(const struct route_query *q)
+{
+	return q->host->is_fallback || q->route->kind == ROUTE_FORCED ||
+	    q->route->kind == ROUTE_NEXTHOP ||
+	    q->route->kind == ROUTE_LITERAL;
+}
+
 /* Of those that are left out the last one is named. */
 static void
 leave_out(struct route_query *q)
@@ -132,19 +141,19 @@ leave_out(struct route_query *q)
 	struct route_target *t = q->target;
 	const struct mx_router *r = q->r;
 	size_t i, n = 0, all = t->n;
-	bool is_own = false;
+	bool is_own = false, may_be_private =
+	    r->conf.mx->private_targets == MX_PRIVATE_ALLOWED ||
+	    (is_operators(q) && q->route->kind != ROUTE_LITERAL);
 
 	for (i = 0; i < all; i++)
 		if (is_own_address(r, &t->addrs[i]))
 			is_own = true;
-		else if (q->host->is_literal || q->host->is_fallback ||
-		    q->route->kind == ROUTE_FORCED ||
-		    r->conf.mx->private_targets == MX_PRIVATE_ALLOWED ||
-		    !is_private(&t->addrs[i]))
+		else if (may_be_private || !is_private(&t->addrs[i]))
 			t->addrs[n++] = t->addrs[i];
 	t->n = n;
 	if (n > 0 || all == 0)
 		return;
+	t->is_self = is_own;
 	if (is_own)
 		fail(q, CAUSE_MX_LOOP, q->route->domain, NULL);
 	else
@@ -175,13 +184,6 @@ settle_addresses(struct route_query *q)
 }
 
 /* ---- terms ---- */
-
-static bool
-is_operators(const struct route_query *q)
-{
-	return q->host->is_fallback || q->route->kind == ROUTE_FORCED ||
-	    q->route->kind == ROUTE_NEXTHOP || q->host->is_literal;
-}
 
 static void
 begin_terms(struct route_query *q)

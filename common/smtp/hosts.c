@@ -178,11 +178,29 @@ work_next_address(struct work *w)
 		next_host(w);
 }
 
+/*
+ * This host is ourselves: those that are not preferred to it would send the
+ * message back (RFC 5321 §5.1).
+ */
+static void
+end_route_here(struct work *w)
+{
+	const struct route_host *hosts = w->route->hosts;
+	uint32_t n = w->host;
+
+	while (n > 0 && hosts[n - 1].preference == hosts[w->host].preference)
+		n--;
+	w->put_back &= (1ULL << n) - 1;
+	w->route->n = w->host + 1;
+}
+
 static void
 take_target(struct work *w, struct route_target *target)
 {
 	w->target = target;
 	if (target->n == 0) {
+		if (target->is_self)
+			end_route_here(w);
 		host_failed(w, &target->failure);
 		next_host(w);
 	} else if (take_addresses(w))
