@@ -259,3 +259,54 @@ sts_change()
 	says 'mx.good.test none: addresses of mx.good.test are not signed' \
 		dane:mx.good.test
 }
+
+@test "RFC 7672 3.2.2: a domain that is an alias, by the name it leads to" {
+	pushd "$CERTS"
+	cert_of ca real DNS:real.good.test
+	cert_of ca shop DNS:shop.good.test
+	cert_of ca neither DNS:neither.good.test
+	popd
+	local name
+	for name in real shop neither; do
+		cat "$CERTS/$name.pem" "$CERTS/ca.crt" >"$D/$name.pem"
+		sink_start -T -C "$D/$name.pem"
+		rm -f "$D/zones.list"
+		dns_zone good.test <<-EOC
+		shop	CNAME real
+		real	MX 10 mx
+		mx	A 127.0.0.1
+		_$port._tcp.mx TLSA 2 0 1 $(cert_digest "$CERTS/ca.crt")
+		EOC
+		dns_sign good.test
+		start_nsd
+		start_unbound
+		VIA=agent try_all mx resolver="$RESOLVER" port="$port" -- \
+			s@x.test r@shop.good.test <"$D/M" >"$D/row.$name" || :
+	done
+	grep -q delivered "$D/row.real"
+	grep -q delivered "$D/row.shop"
+	grep -q 'not for mx.good.test' "$D/row.neither"
+}
+
+@test "RFC 8460: a policy that cannot be had is counted, and the mail goes" {
+	sink_start -T -C "$CERTS/good.pem"
+	local sink=$port
+	sts_host gone.test 'location / { return 404; }'
+	sts_up 'gone MX 10 mx' 'mx A 127.0.0.1'
+	nh_conf <<-EOC
+	[relay out]
+	type = mx
+	port = $sink
+	resolver = $RESOLVER
+	mta_sts_port = $STS_PORT
+	mta_sts_ca_certs = $CERTS/ca.crt
+	EOC
+	nh_start
+	nh submit --relay=out --from=s@x.test r@gone.test <"$D/M"
+	nh_until 5 counted
+}
+
+counted()
+{
+	nh status --output=json | grep -q '"tls_sts_sts_policy_fetch_error": *1'
+}

@@ -54,8 +54,10 @@ take_sts(struct route_query *q, const struct sts_answer *a)
 	size_t i;
 
 	q->route->policy = arena_printf(q->arena, "MTA-STS: %s", a->why);
-	if (a->result == STS_UNAVAILABLE)
-		return;
+	if (*a->report != '\0') {
+		t->has_sts_fault = true;
+		t->sts_fault = tlsrpt_result_find(a->report);
+	}
 	if (a->result != STS_FOUND || a->policy->mode == STS_MODE_NONE)
 		return;
 	t->has_sts = true;
@@ -65,6 +67,16 @@ take_sts(struct route_query *q, const struct sts_answer *a)
 	for (i = 0; i < a->policy->nmx; i++)
 		mx[i] = arena_strdup(q->arena, a->policy->mx[i]);
 	t->sts.mx = mx;
+}
+
+/* Once a route, when all of it is known. */
+static void
+count_sts_fault(struct mx_router *r, const struct route *route)
+{
+	const struct mx_terms *t = route->data;
+
+	if (t->has_sts_fault)
+		tlsrpt_count(&r->report, TLSRPT_STS, t->sts_fault);
 }
 
 /* ---- routes ---- */
@@ -206,7 +218,10 @@ take_mx(struct mx_router *r, struct route *route, uint16_t port,
 		.mx_is_address = r->conf.mx->mx_is_address,
 		.pick = arc4random_uniform,
 	};
+	struct mx_terms *terms = route->data;
 
+	if (a->is_alias)
+		terms->expanded = arena_strdup(arena, a->name);
 	route->kind = ROUTE_MX;
 	route->is_secure = a->is_secure;
 	switch (a->status) {
@@ -260,14 +275,17 @@ mx_peek(void *state, const char *domain, const char *nexthop,
 	if ((mx = dns_peek(r->conf.dns, route->domain, DNS_MX)) == NULL)
 		return NULL;
 	take_mx(r, route, port, mx, arena);
+	count_sts_fault(r, route);
 	return route;
 }
 
 static void
 route_is_ready(struct route_query *q)
 {
-	if (q->mx == NULL && q->sts == NULL)
-		q->on_route(q->arg, q->route);
+	if (q->mx != NULL || q->sts != NULL)
+		return;
+	count_sts_fault(q->r, q->route);
+	q->on_route(q->arg, q->route);
 }
 
 static void

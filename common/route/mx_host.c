@@ -297,11 +297,14 @@ on_dane(void *arg, const struct dane_plan *plan)
 static void
 ask_dane(struct route_query *q)
 {
+	const struct mx_terms *terms = q->route->data;
+
 	q->question = (struct dane_question){
 		.host = q->host->name,
 		.port = q->host->port,
 		.is_mx_secure = q->route->is_secure || is_operators(q),
 		.domain = is_operators(q) ? q->host->name : q->route->domain,
+		.expanded = is_operators(q) ? NULL : terms->expanded,
 	};
 	q->dane = dane_ask(q->r->conf.dns, q->r->loop, &q->question, on_dane,
 	    q);

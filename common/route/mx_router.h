@@ -35,6 +35,10 @@ struct mx_terms {
 	struct sts_policy sts;		/* STS_FOUND and of mode testing or
 					 * enforce */
 	bool		 has_sts;
+	bool		 has_sts_fault;	/* there should be one, or a newer one */
+	enum tlsrpt_result sts_fault;
+	const char	*expanded;	/* where the domain's CNAMEs led; NULL:
+					 * it has none */
 };
 
 /* One question under way; in the asker's arena. */
