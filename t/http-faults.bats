@@ -195,6 +195,11 @@ asked()
 	grep -qa '^POST' "$D/fake"
 }
 
+asked_twice()
+{
+	[[ $(grep -ac ^POST "$D/fake") -eq 2 ]]
+}
+
 @test "the agent is killed before the end of the message: nothing was delivered" {
 	fake_start --rcvbuf=4096 L P:8
 	web_relay
@@ -224,7 +229,7 @@ asked()
 	web_relay 'idle_timeout = 30'
 	submit_late
 	submit_late &
-	nh_until 5 eval '[[ $(grep -ac ^POST "$D/fake") -eq 2 ]]'
+	nh_until 5 asked_twice
 	sleep 0.3
 	kill -9 "$(nh_agent web)"
 	wait $!
@@ -270,6 +275,22 @@ asked()
 	heard 1 '^POST'
 	give 78 url=http://127.0.0.1/ target_allow=nonsense -- s@x.test a@x.test
 	grep -q 'target_allow.*nonsense' "$D/log.agent"
+}
+
+@test "a host with an address that answers and one that does not" {
+	VIA=agent
+	answers '204 No Content'
+	getent ahosts localhost | grep -q ^::1 || skip "localhost has no IPv6 address"
+	hook 0 url="http://localhost:$port/" -- s@x.test a@x.test
+	[[ $(cut -f 6,7 "$D/rows") == $'localhost\t127.0.0.1' ]]
+}
+
+@test "address_family, and an envelope's own source address" {
+	VIA=agent
+	answers '204 No Content'
+	give 75 url="http://localhost:$port/" address_family=ipv6 -- s@x.test a@x.test
+	give 0 url="http://localhost:$port/" address_family=ipv4 -- s@x.test a@x.test
+	heard 1 '^POST'
 }
 
 @test "proxies of the environment are not used; proxy is" {

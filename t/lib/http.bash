@@ -31,7 +31,7 @@ nginx_start()
 		echo '}'
 	} >"$D/nginx.conf"
 	nh_spawn nginx -e "$D/err.nginx" -p "$D" -c "$D/nginx.conf" \
-		2>>"$D/err.nginx"
+		2>>"$D/err.start"
 	NGINX=$NH_PID
 	nh_until 5 nh_listens "$port"
 }
