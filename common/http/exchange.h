@@ -97,10 +97,14 @@ void	 exchange_ended(CURL *, CURLcode);
 void	 exchange_fail(struct exchange *, enum stage, enum cause,
 	    const char *, const char *);
 
+void	 exchange_fail_reply(struct exchange *, const struct reply *);
+
+/* ---- exchange_failure.c ---- */
+
 /* "name[address]:port" */
 const char *exchange_peer(const struct exchange *, char *, size_t);
-
-/* Frees the handles of libcurl that are kept for the next requests. */
-void	 exchange_free_spares(struct http_relay *);
+/* Ends with what the result of a transfer means, or with its time over. */
+void	 exchange_fail_transfer(struct exchange *, CURLcode);
+void	 exchange_fail_late(struct exchange *);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "http/easy.h"
 #include "net/ehlo_name.h"
 
 void
@@ -125,7 +126,7 @@ http_relay_free(void *state)
 	while ((l = LIST_FIRST(&r->links)) != NULL)
 		link_close(l);
 	loop_turn(r->loop, 0);		/* links go at the end of a turn */
-	exchange_free_spares(r);
+	easy_free_all(r);
 	if (r->pool != NULL)
 		pool_free(r->pool);
 	resolver_free(r->resolver);
