@@ -154,7 +154,7 @@ unsigned	 relay_conf_line(const struct relay_conf *, int64_t n,
 		    const char *text);
 mode_t		 config_mode(const char *octal);
 
-/* ---- postfix.c: agents as services of Postfix ---- */
+/* ---- postfix_setup.c, postfix_check.c: agents as services of Postfix ---- */
 
 int	postfix_setup(int argc, char **argv);
 int	postfix_check(int argc, char **argv);

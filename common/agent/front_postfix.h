@@ -3,7 +3,8 @@
  *
  *	front_postfix.c		the process: start, listening, reload, end
  *	front_postfix_conf.c	options, and what Postfix's settings say
- *	front_postfix_job.c	a request: read, its message, deliveries
+ *	front_postfix_job.c	a request: read, and made into deliveries
+ *	front_postfix_message.c	its message
  *	front_postfix_answer.c	answers: reports, log lines, marks, the reply
  */
 #ifndef AGENT_FRONT_POSTFIX_H
@@ -125,6 +126,14 @@ void	job_new(struct postfix_front *, int fd);
 /* The final reply, if it was not given; the job goes when nobody uses it. */
 void	job_reply(struct job *);
 void	job_release(struct job *);
+/* Reads the message: job_deliver(), or one of the two below, comes of it. */
+void	job_read_message(struct job *);
+/* The message is there: in memory, or bytes NULL for the job's copy. */
+void	job_deliver(struct job *, const char *bytes);
+/* For all recipients, with a reason in the queue's listing. */
+void	job_fail(struct job *, enum cause, const char *detail);
+/* It stays in the queue, without a word for its recipients. */
+void	job_refuse(struct job *);
 /* The answer for one recipient. */
 void	job_answer(struct job *, uint32_t i, const struct answer *);
 /* Time has passed. */

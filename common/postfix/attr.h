@@ -45,7 +45,7 @@ enum pf_scan	pf_attr_scan(const struct pf_field *, const char *, size_t n,
 		    void *to, struct arena *, size_t *took_r,
 		    const char **error_r, const char **at_r);
 
-/* Writing; a buffer at its ceiling is the caller's bug, and ends the process. */
+/* Writing; a buffer at its ceiling is the caller's bug, and aborts. */
 void	pf_attr_string(struct buf *, const char *name, const char *value);
 void	pf_attr_int(struct buf *, const char *name, int32_t);
 void	pf_attr_long(struct buf *, const char *name, int64_t);

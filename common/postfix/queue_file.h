@@ -49,14 +49,14 @@ void	pf_content_init(struct pf_content *, int64_t offset);
 /*
  * Takes the n bytes that the file has at c->at, and moves c->at behind what
  * was taken.  Writes lines with CRLF to `to`, which has room for n + 2 bytes
- * and may be the same memory, two bytes before from.  Returns how many; -1: that
- * is no content.  Nothing taken: the record has not come whole; at the end of
- * the file that is no content either.
+ * and may be the same memory, two bytes before from.  Returns how many; -1:
+ * that is no content.  Nothing taken: the record has not come whole; at the end
+ * of the file that is no content either.
  */
 int64_t	pf_content_decode(struct pf_content *, const char *from, size_t n,
 	    char *to);
-/* The same from a file: at most max (64 or more) bytes.  0 with c->is_over at the end; -1
- * with errno, EBADMSG where it is no content. */
+/* The same from a file: at most max (64 or more) bytes.  0 with c->is_over at
+ * the end; -1 with errno, EBADMSG where it is no content. */
 int64_t	pf_content_read(struct pf_content *, int fd, char *to, size_t max);
 
 #endif

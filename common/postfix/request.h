@@ -32,7 +32,7 @@ enum {				/* pf_request.sendopts */
 	PF_OPT_REQUIRETLS = 0x20
 };
 
-/* As Postfix has it in memory and sends it; its size is part of the protocol. */
+/* As Postfix has it in memory and sends it: its size is protocol. */
 struct pf_times {
 	struct timeval	 arrival, active, handoff, setup, done;
 	int		 reuse;
