@@ -103,6 +103,26 @@ sys.stdout.buffer.write(b"Subject: x\r\n\r\n" +
 	tail -c 1000 "$D/got/2" | cmp - <(tail -c 1000 "$D/big")
 }
 
+@test "a message that a milter has edited, and the recipient it has added" {
+	local edits
+
+	edits=$(nh_free_port)
+	nh_spawn python3 "$NH_ROOT/t/lib/milter.py" "$edits" 2>>"$D/err.milter"
+	nh_until 10 nh_listens "$edits"
+	relay_start "smtpd_milters = inet:127.0.0.1:$edits"
+	printf 'Subject: old\r\nFrom: a@x.test\r\n\r\nold body\r\n' |
+		pf_send b@b.test
+	pf_logged 2 'to=<(b|added)@b.test>.*status=sent'
+	pf_empty
+	took_mail 1 'added@b.test b@b.test'
+	[[ $(head -n 1 "$D/got/1") == $'X-First: one\r' ]]
+	[[ $(grep -c '^Subject: changed' "$D/got/1") -eq 1 ]]
+	[[ $(grep -c '^X-Last: two' "$D/got/1") -eq 1 ]]
+	[[ $(grep -c '^new body' "$D/got/1") -eq 2000 ]]
+	run ! grep old "$D/got/1"
+	pf_calm
+}
+
 @test "hashed queues, long and short ids" {
 	local depth long n=0
 
