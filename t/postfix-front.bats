@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Agents as services of a real Postfix: what becomes of mail, of its recipients'
 # marks, of bounces and reports, and of the log.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
 
 load lib/nexthop
 load lib/smtp

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Agents as services of a real Postfix: start, reload, stop, death, and what is
 # not as it should be: queue files, services, requests, limits.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
 
 load lib/nexthop
 load lib/smtp
@@ -64,6 +64,8 @@ late_are()
 	    "root unix - n n - 1 $AGENTS/blackhole -v -v window=50"
 	    "args unix - - n - 1 $AGENTS/blackhole -o { delay = 10ms } --window=20 -o soft_bounce=yes"
 	)
+	# Without /proc the leak checker cannot end.
+	is_instrumented && export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
 	pf_start 'transport_maps = inline:{a.test=jail:, b.test=root:, c.test=args:}'
 	pf_send x@a.test x@b.test x@c.test <"$D/M"
 	pf_logged 3 status=sent
@@ -317,6 +319,20 @@ late_are()
 	pf_logged 2 status=sent
 	pf_empty
 	pf_calm
+}
+
+@test "a worker that stands still is ended, and its service comes back" {
+	PF_SERVICES=("$(agent_line hole blackhole daemon_timeout=10s)")
+	pf_start 'default_transport = hole:'
+	pf_send b@b.test <"$D/M"
+	pf_logged 1 status=sent
+	pid=$(pf_agent hole)
+	kill -STOP "$pid"
+	sleep 11
+	kill -CONT "$pid"
+	pf_logged 1 "warning: process .*blackhole pid [0-9]+ killed by signal 14"
+	pf_send b@b.test <"$D/M"
+	pf_logged 2 status=sent
 }
 
 # ---- reload, stop, death ----

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # nexthop postfix-setup and postfix-check, with a Postfix of their own; and the
 # plain way in, pipe(8) running an agent.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
 
 load lib/nexthop
 load lib/smtp

@@ -116,6 +116,7 @@ test_hostspec(void)
 		{ "[IPv6:2001:db8::1]", "2001:db8::1", 25, true, false },
 		{ "unix:/run/x", "/run/x", 0, false, true },
 		{ "unix:x:1", "x:1", 0, false, true },
+		{ "inet:mail.example:24", "mail.example", 24, false, false },
 		{ "a_b-c.", "a_b-c.", 25, false, false },
 		{ .text = "" }, { .text = ":25" }, { .text = "a:" },
 		{ .text = "a:0" }, { .text = "a:65536" }, { .text = "a:-1" },

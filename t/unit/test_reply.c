@@ -227,6 +227,49 @@ test_names(void)
 	is_str(reply_by_name((enum reply_by)6), "?", "by nobody");
 }
 
+static void
+test_blame(void)
+{
+	static const struct {
+		const char	*name;
+		struct reply	 r;
+		bool		 want;
+	} rows[] = {
+		{ "no connection", { .cls = REPLY_TRANSIENT, .by = BY_AGENT,
+		    .stage = STAGE_CONNECT, .dsn = { 4, 4, 1 } }, true },
+		{ "no TLS", { .cls = REPLY_TRANSIENT, .by = BY_TLS,
+		    .stage = STAGE_TLS, .dsn = { 4, 7, 5 } }, true },
+		{ "no login", { .cls = REPLY_TRANSIENT, .by = BY_AGENT,
+		    .stage = STAGE_AUTH, .dsn = { 4, 7, 0 } }, true },
+		{ "no such host", { .cls = REPLY_TRANSIENT, .by = BY_DNS,
+		    .stage = STAGE_NONE, .dsn = { 4, 4, 4 } }, true },
+		{ "421", { .cls = REPLY_TRANSIENT, .by = BY_REMOTE, .code = 421,
+		    .stage = STAGE_MAIL, .dsn = { 4, 3, 2 } }, true },
+		{ "a request that got nowhere", { .cls = REPLY_TRANSIENT,
+		    .by = BY_AGENT, .stage = STAGE_RUN, .dsn = { 4, 4, 1 } },
+		    true },
+		{ "a program that failed", { .cls = REPLY_TRANSIENT,
+		    .by = BY_REMOTE, .stage = STAGE_RUN, .dsn = { 4, 3, 0 } },
+		    false },
+		{ "a busy mailbox", { .cls = REPLY_TRANSIENT, .by = BY_REMOTE,
+		    .code = 450, .stage = STAGE_RCPT, .dsn = { 4, 2, 1 } },
+		    false },
+		{ "a message that is refused", { .cls = REPLY_PERMANENT,
+		    .by = BY_REMOTE, .code = 554, .stage = STAGE_DOT,
+		    .dsn = { 5, 6, 0 } }, false },
+		{ "our own limit", { .cls = REPLY_TRANSIENT, .by = BY_AGENT,
+		    .stage = STAGE_NONE, .dsn = { 4, 4, 5 } }, false },
+		{ "success", { .cls = REPLY_DELIVERED, .by = BY_REMOTE,
+		    .stage = STAGE_DOT, .dsn = { 2, 0, 0 } }, false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ok(reply_blames_host(&rows[i].r) == rows[i].want,
+		    "the host is %s: %s", rows[i].want ? "to blame" :
+		    "not to blame", rows[i].name);
+}
+
 int
 main(void)
 {
@@ -237,6 +280,7 @@ main(void)
 	test_ceiling();
 	test_causes();
 	test_names();
+	test_blame();
 	arena_free(arena);
 	return done_testing();
 }
