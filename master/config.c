@@ -61,6 +61,14 @@ static const struct opt_word level_words[] = {
 	{ NULL,		0, NULL }
 };
 
+static const struct opt_word privs_words[] = {
+	{ "auto",	PRIVS_AUTO, "they are, but not with type maildrop, "
+	    "which is such a file" },
+	{ "yes",	PRIVS_KEPT, "they are" },
+	{ "no",		PRIVS_GAINED, "they are not" },
+	{ NULL,		0, NULL }
+};
+
 static const struct opt_word log_words[] = {
 	{ "auto",	LOG_TO_AUTO, "stderr in the foreground, else syslog" },
 	{ "stderr",	LOG_TO_STDERR, "stderr" },
@@ -177,11 +185,10 @@ static const struct opt_row relay_rows[] = {
 	    "of [master]." },
 	{ .name = "group", .type = OPT_STRING, .offset = R(group),
 	    .text = "Group that this relay's agents run as." },
-	{ .name = "no_new_privs", .type = OPT_BOOL, .offset = R(no_new_privs),
-	    .def = "yes", .text = "Neither this relay's agents nor programs "
-	    "they run can gain rights by set-user-ID and set-group-ID files. "
-	    "Where it is not given, it is off for type maildrop, which is "
-	    "installed as such a file." },
+	{ .name = "no_new_privs", .type = OPT_ENUM, .offset = R(no_new_privs),
+	    .def = "auto", .words = privs_words, .text = "Whether "
+	    "set-user-ID and set-group-ID files are kept from giving rights to "
+	    "this relay's agents and the programs they run." },
 	{ .name = NULL }
 };
 
@@ -469,11 +476,15 @@ find_identity(struct relay_conf *r)
 static void
 find_rights(struct relay_conf *r)
 {
-	if (types[r->rows->type].gains && !opts_is_set(r->opts, "no_new_privs"))
-		opts_set(r->opts, "no_new_privs", "no", OPTS_LAST, NULL, 0);
-	r->identity.may_gain = !r->rows->no_new_privs;
-	if (types[r->rows->type].runs_programs && r->identity.is_set &&
-	    r->identity.uid == 0)
+	r->identity.may_gain = r->rows->no_new_privs == PRIVS_GAINED ||
+	    (r->rows->no_new_privs == PRIVS_AUTO &&
+	    types[r->rows->type].gains);
+	if (!types[r->rows->type].runs_programs || !r->identity.is_set)
+		return;
+	/* As Postfix's pipe(8): programs get the one group. */
+	r->identity.groups[0] = r->identity.gid;
+	r->identity.ngroups = 1;
+	if (r->identity.uid == 0)
 		relay_fault(r, "user", "programs are never run by root");
 }
 
@@ -529,8 +540,8 @@ read_relay(struct config *config, const struct conf_section *section)
 		add_option(r, "preset", types[r->rows->type].preset,
 		    entry_line(section, "type"));
 	if (types[r->rows->type].runs_programs)
-		add_option(r, "no_new_privs", r->rows->no_new_privs ? "yes" :
-		    "no", entry_line(section, "no_new_privs"));
+		add_option(r, "no_new_privs", r->identity.may_gain ? "no" :
+		    "yes", entry_line(section, "no_new_privs"));
 	STAILQ_FOREACH(e, &section->entries, next)
 		if (goes_to_agent(r, e->key))
 			add_option(r, e->key, e->value, e->line);

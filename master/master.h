@@ -80,6 +80,8 @@ struct master_conf {		/* [master] */
 	int		 log_level;	/* enum log_level */
 };
 
+enum privs { PRIVS_AUTO, PRIVS_KEPT, PRIVS_GAINED };
+
 struct relay_rows {		/* the master's own keys of [relay] */
 	int		 type;
 	int64_t		 processes;
@@ -89,7 +91,7 @@ struct relay_rows {		/* the master's own keys of [relay] */
 	int64_t		 timeout_ms;	/* type custom; else 0 */
 	char		*user;
 	char		*group;
-	bool		 no_new_privs;
+	int		 no_new_privs;	/* enum privs */
 };
 
 struct relay_option {		/* what goes to the agent */

@@ -147,6 +147,11 @@ unread()
 		grep -qx 'RECIPIENT=r@x.test' got.r@x.test
 	}
 	SECRET=x both looked
+	# Of the groups of a user only the first.
+	VIA=master give 0 args="$D/look" user=daemon group=mail -- s@x.test g@x.test
+	[[ $(sed -n 2,3p got.g@x.test | paste -sd,) == "mail,$(getent group mail | cut -d: -f3)" ]]
+	VIA=agent give 0 args="$D/look" user=daemon group=mail -- s@x.test h@x.test
+	[[ $(sed -n 2,3p got.h@x.test | paste -sd,) == "mail,$(getent group mail | cut -d: -f3)" ]]
 	# Without a user: nobody.
 	VIA=agent give 0 args="$D/look" -- s@x.test n@x.test
 	[[ $(head -n 1 got.n@x.test) == nobody ]]
@@ -228,6 +233,14 @@ unread()
 	rows 3
 	[[ $(grep -c '	transient	451	4.4.5	too many concurrent runs of sleep' rows) -eq 2 ]]
 	[[ $(grep -c '	delivered	' rows) -eq 1 ]]
+}
+
+@test "a deadline ends waiting and running" {
+	VIA=agent give 75 args='sleep 9' max_processes=1 --deadline=1 --count=2 \
+		--parallel=2 -- s@x.test r@x.test
+	took 1000 8000
+	[[ $(grep -c '	transient	450	4.4.2	Delivery timed out' rows) -eq 1 ]]
+	[[ $(grep -c '	transient	451	4.4.7	' rows) -eq 1 ]]
 }
 
 @test "a long list of recipients does not hold up others" {
