@@ -2,10 +2,7 @@
  * smtp-mx - delivers to the mail exchangers of the recipients' domains (RFC
  * 5321 §5.1), under DANE, MTA-STS and the operator's own TLS policies.
  */
-#include <stdlib.h>
-
 #include "agent/agent.h"
-#include "base/mem.h"
 #include "net/ehlo_name.h"
 #include "route/dns.h"
 #include "route/mx.h"
@@ -22,40 +19,32 @@ struct mx_agent_conf {
 };
 
 static struct router
-make_router(struct loop *loop, const struct mx_agent_conf *conf, char *error,
-    size_t size)
+make_router(struct loop *loop, const struct mx_agent_conf *conf,
+    const char *ehlo, char *error, size_t size)
 {
 	const struct smtp_conf *smtp = &conf->smtp;
+	const struct router none = { .state = NULL };
 	struct mx_router_conf router_conf = {
 		.mx = &conf->mx,
 		.tls = &conf->tls,
+		.ehlo = ehlo,
 		.want_ipv4 = smtp->address_family != FAMILY_IPV6,
 		.want_ipv6 = smtp->address_family != FAMILY_IPV4 &&
 		    !smtp->ipv4_only,
 	};
-	struct router none = { .state = NULL }, router;
-	char *ehlo = ehlo_name(smtp->ehlo_as, error, size);
 
-	if (ehlo == NULL)
-		return none;
 	router_conf.dns = dns_new(loop, &conf->dns, error, size);
-	if (router_conf.dns == NULL) {
-		free(ehlo);
+	if (router_conf.dns == NULL)
 		return none;
-	}
 	if (conf->sts.mta_sts) {
 		router_conf.sts = sts_new(loop, router_conf.dns, &conf->sts,
 		    error, size);
 		if (router_conf.sts == NULL) {
 			dns_free(router_conf.dns);
-			free(ehlo);
 			return none;
 		}
 	}
-	router_conf.ehlo = ehlo;
-	router = mx_router(loop, &router_conf, error, size);
-	free(ehlo);
-	return router;
+	return mx_router(loop, &router_conf, error, size);
 }
 
 static void *
@@ -68,10 +57,14 @@ mx_start(struct agent *agent, void *values, char *error, size_t size)
 		.smtp = &conf->smtp,
 		.tls = &conf->tls,
 		.auth = &no_auth,
+		.ehlo = ehlo_name(conf->smtp.ehlo_as, error, size),
 	};
 
+	if (relay_conf.ehlo == NULL)
+		return NULL;
 	conf->dns.dns_timeout_ms = conf->smtp.dns_timeout_ms;
-	relay_conf.router = make_router(agent_loop(agent), conf, error, size);
+	relay_conf.router = make_router(agent_loop(agent), conf,
+	    relay_conf.ehlo, error, size);
 	return smtp_relay_new(agent, &relay_conf, error, size);
 }
 
@@ -115,6 +108,8 @@ main(int argc, char **argv)
 		.cancel = smtp_relay_cancel,
 		.has_parts = true,
 		.over = smtp_relay_over,
+		.can_probe = true,
+		.explain = smtp_relay_explain,
 		.drain = smtp_relay_drain,
 		.is_busy = smtp_relay_is_busy,
 		.stop = smtp_relay_free,

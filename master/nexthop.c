@@ -21,6 +21,7 @@ struct command {
 };
 
 static int	cmd_submit(const char *, int, char **);
+static int	cmd_explain(const char *, int, char **);
 static int	cmd_check(const char *, int, char **);
 static int	cmd_config(const char *, int, char **);
 static int	cmd_control(const char *, int, char **);
@@ -28,6 +29,8 @@ static int	cmd_postfix(const char *, int, char **);
 
 static const struct command commands[] = {
 	{ "submit",	"deliver a message from stdin", cmd_submit },
+	{ "explain",	"tell where a relay would deliver to, and how",
+	    cmd_explain },
 	{ "check",	"find the faults of the configuration", cmd_check },
 	{ "config",	"print every relay's effective options", cmd_config },
 	{ "status",	"what the master and its agents do", cmd_control },
@@ -62,7 +65,8 @@ usage(FILE *fp, int status)
 	fprintf(fp, "\nnexthop submit [--relay=NAME] [--socket=PATH] "
 	    "[--from=ADDR] RCPT... < MESSAGE\n\n");
 	cli_help(fp);
-	fprintf(fp, "\nnexthop status [--output=text|tsv|json]\n"
+	fprintf(fp, "\nnexthop explain --relay=NAME [--probe] RCPT...\n"
+	    "nexthop status [--output=text|tsv|json]\n"
 	    "All that talk to the master: [--control=PATH]\n\n"
 	    "nexthop postfix-setup [--apply|--undo] [--config-dir=DIR] "
 	    "[--concurrency=N]\n    SERVICE TYPE [-o NAME=VALUE]...\n"
@@ -148,6 +152,11 @@ cmd_submit(const char *path, int argc, char **argv)
 		cli_clear(&a.cli);
 		return EX_USAGE;
 	}
+	if (a.cli.explain || (a.cli.env.flags & ENV_PROBE) != 0) {
+		warnx("submit: --explain and --probe are for nexthop explain");
+		cli_clear(&a.cli);
+		return EX_USAGE;
+	}
 	cli_set_rcpts(&a.cli, (const char **)argv + i, (uint32_t)(argc - i));
 	if (a.socket == NULL || a.relay == NULL)
 		config = config_load(path);
@@ -161,6 +170,69 @@ cmd_submit(const char *path, int argc, char **argv)
 	cli_clear(&a.cli);
 	config_unref(config);
 	return status;
+}
+
+/* ---- explain ---- */
+
+/* The agent by hand with the relay's options: its words are the answer. */
+static int
+explain_by(const struct relay_conf *r, bool is_probe, int argc, char **argv)
+{
+	const char **args = xcalloc(2 * r->noptions + (size_t)argc + 4,
+	    sizeof(*args));
+	size_t n = 0, i;
+	int j;
+
+	args[n++] = r->program;
+	for (i = 0; i < r->noptions; i++) {
+		if (strcmp(r->options[i].name, "credentials.password") == 0) {
+			warnx("explain: relay %s has its password in the "
+			    "configuration, and on a command line everybody "
+			    "would see it; credentials.password_file keeps it "
+			    "in a file", r->name);
+			return EX_CONFIG;
+		}
+		args[n++] = "-o";
+		args[n++] = xasprintf("%s=%s", r->options[i].name,
+		    r->options[i].value);
+	}
+	if (!is_probe)
+		args[n++] = "--explain";
+	for (j = 0; j < argc; j++)
+		args[n++] = argv[j];
+	execv(r->program, (char **)(uintptr_t)args);
+	warn("%s", r->program);
+	return EX_OSFILE;
+}
+
+static int
+cmd_explain(const char *path, int argc, char **argv)
+{
+	const char *relay = NULL, *value;
+	struct config *config;
+	struct relay_conf *r;
+	bool is_probe = false;
+	int i, n = 0;
+
+	for (i = 1; i < argc; i++)
+		if ((value = option_value(argv[i], "--relay")) != NULL)
+			relay = value;
+		else {
+			is_probe |= strcmp(argv[i], "--probe") == 0;
+			argv[n++] = argv[i];
+		}
+	if (relay == NULL) {
+		warnx("explain: --relay=NAME is needed");
+		return EX_USAGE;
+	}
+	config = config_load(path);
+	TAILQ_FOREACH(r, &config->relays, next)
+		if (strcmp(r->name, relay) == 0)
+			return r->is_faulty ? probe_check(path) :
+			    explain_by(r, is_probe, n, argv);
+	warnx("explain: %s has no relay %s", path, relay);
+	config_unref(config);
+	return EX_CONFIG;
 }
 
 /* ---- the others ---- */

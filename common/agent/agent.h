@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "conf/option.h"
@@ -32,6 +33,16 @@ struct delivery;
 struct share;
 
 typedef void agent_stat(void *arg, const char *name, uint64_t value);
+
+/* --explain: what deliveries to these recipients would do, for people. */
+struct agent_explain {
+	const char	*const *rcpts;
+	size_t		 n;
+	const struct envelope *env;	/* what else was asked for; no body */
+	FILE		*out;
+	void		(*done)(void *arg);	/* later, never inside */
+	void		*arg;
+};
 
 struct agent_ops {
 	const char	*name;		/* that of the program */
@@ -69,6 +80,8 @@ struct agent_ops {
 	void	 (*abandon)(void *state);
 	/* Counters and gauges. May be NULL. */
 	void	 (*stats)(void *state, agent_stat *, void *arg);
+	/* Tells it without delivering. NULL: there is nothing to tell. */
+	void	 (*explain)(void *state, const struct agent_explain *);
 	/* Deliveries accepted at once; NULL = AGENT_WINDOW_DEFAULT. */
 	uint32_t (*window)(const void *values);
 	/* It understands ENV_PROBE; else a probe is answered without it. */

@@ -203,6 +203,22 @@ set_trace(struct cli *c, const char *v)
 	return 0;
 }
 
+static int
+set_explain(struct cli *c, const char *v)
+{
+	(void)v;
+	c->explain = true;
+	return 0;
+}
+
+static int
+set_probe(struct cli *c, const char *v)
+{
+	(void)v;
+	c->env.flags |= ENV_PROBE;
+	return 0;
+}
+
 /* The options of a delivery: those with set, and texts of the envelope. */
 static const struct cli_row {
 	const char	*name;
@@ -217,6 +233,10 @@ static const struct cli_row {
 	    "printed" },
 	{ "trace", NULL, set_trace, 0, "the dialogue on stderr, secrets "
 	    "masked" },
+	{ "explain", NULL, set_explain, 0, "tell where each recipient's mail "
+	    "would go, and under which TLS policy; no message is read" },
+	{ "probe", NULL, set_probe, 0, "ask the hosts whether they take the "
+	    "recipients; nothing is sent" },
 	{ "count", "N", set_count, 0, "send the message N times" },
 	{ "parallel", "N", set_parallel, 0, "N of them at once" },
 	{ "gap", "TIME", set_gap, 0, "from the start of one to the next" },

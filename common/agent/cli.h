@@ -24,6 +24,7 @@ struct cli {
 	const char	*from;		/* "" = null sender */
 	enum cli_output	 output;
 	bool		 trace;
+	bool		 explain;	/* tell, do not deliver */
 	uint32_t	 count;		/* messages, 1.. */
 	uint32_t	 parallel;	/* at once */
 	int64_t		 gap_ms;	/* from one start to the next */

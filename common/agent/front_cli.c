@@ -308,6 +308,59 @@ deliver_all(struct cli_front *f)
 	return status;
 }
 
+static void
+on_explained(void *arg)
+{
+	loop_stop(((struct agent *)arg)->loop, EX_OK);
+}
+
+static int
+explain(struct cli_front *f)
+{
+	struct agent *a = f->agent;
+	const struct agent_explain ask = {
+		.rcpts = f->cli.rcpts,
+		.n = f->cli.nrcpt,
+		.env = &f->cli.env,
+		.out = stdout,
+		.done = on_explained,
+		.arg = a,
+	};
+	int status;
+
+	a->ops->explain(a->state, &ask);
+	status = loop_run(a->loop);
+	agent_stop(a);
+	return status;
+}
+
+/* What cannot be asked of this agent. */
+static int
+check_wishes(const struct cli_front *f)
+{
+	const struct agent_ops *ops = f->agent->ops;
+
+	if (f->cli.explain && ops->explain == NULL) {
+		warnx("--explain: there is nothing to tell of %s", ops->name);
+		return -1;
+	}
+	if ((f->cli.env.flags & ENV_PROBE) != 0 && !ops->can_probe) {
+		warnx("--probe: %s cannot ask without delivering", ops->name);
+		return -1;
+	}
+	return 0;
+}
+
+/* A probe sends none. */
+static int
+read_message(struct cli *c)
+{
+	if ((c->env.flags & ENV_PROBE) == 0)
+		return cli_read_message(c);
+	c->body = (struct body){ .mem = xstrdup(""), .fd = -1 };
+	return 0;
+}
+
 static int
 run(struct agent *a, int argc, char **argv)
 {
@@ -329,11 +382,15 @@ run(struct agent *a, int argc, char **argv)
 		return usage(a->ops, EX_USAGE);
 	cli_set_rcpts(&f.cli, (const char **)argv + i, (uint32_t)(argc - i));
 	a->want_trace = f.cli.trace;
+	if (check_wishes(&f) == -1)
+		return EX_USAGE;
 	raise_files_limit();
 	if (agent_start(a, error, sizeof(error)) == -1) {
 		warnx("%s", error);
 		status = EX_CONFIG;
-	} else if (cli_read_message(&f.cli) == -1) {
+	} else if (f.cli.explain)
+		status = explain(&f);
+	else if (read_message(&f.cli) == -1) {
 		agent_stop(a);
 		status = EX_IOERR;
 	} else

@@ -74,6 +74,7 @@ fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 		.cancel = smtp_relay_cancel,
 		.has_parts = true,
 		.over = smtp_relay_over,
+		.explain = smtp_relay_explain,
 		.drain = smtp_relay_drain,
 		.is_busy = smtp_relay_is_busy,
 		.stop = smtp_relay_free,

@@ -56,8 +56,8 @@ begin_query(struct work *w)
 	timer_set(&w->late, left > 0 ? left : 0);
 }
 
-static bool
-family_fits(const struct smtp_conf *conf, const struct addr *a)
+bool
+work_may_use(const struct smtp_conf *conf, const struct addr *a)
 {
 	if (addr_family(a) == AF_INET)
 		return conf->address_family != FAMILY_IPV6;
@@ -89,7 +89,7 @@ put_addresses(struct work *w, bool dead)
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
-		if (family_fits(w->relay->smtp, &t->addrs[i]) &&
+		if (work_may_use(w->relay->smtp, &t->addrs[i]) &&
 		    is_dead(w, &t->addrs[i]) == dead)
 			w->addrs[w->naddrs++] = t->addrs[i];
 }

@@ -109,8 +109,9 @@ smtp_relay_new(struct agent *agent, const struct smtp_relay_conf *conf,
 	r->conf = *conf;
 	r->smtp = conf->smtp;
 	r->router = conf->router;
-	if (r->router.state == NULL || (r->ehlo =
-	    ehlo_name(conf->smtp->ehlo_as, error, size)) == NULL) {
+	r->ehlo = conf->ehlo;
+	if (r->router.state == NULL || (r->ehlo == NULL && (r->ehlo =
+	    ehlo_name(conf->smtp->ehlo_as, error, size)) == NULL)) {
 		smtp_relay_free(r);
 		return NULL;
 	}

@@ -20,10 +20,11 @@ struct smtp_relay_conf {	/* what it points to must stay */
 	const struct tls_conf *tls;
 	const struct auth_conf *auth;
 	struct router	 router;	/* the relay's from then on */
+	char		*ehlo;		/* likewise; NULL: made of the options */
 	bool		 is_lmtp;
 };
 
-/* Takes the router also where it fails: NULL with a text. */
+/* Takes router and ehlo also where it fails: NULL with a text. */
 struct smtp_relay *smtp_relay_new(struct agent *,
 	    const struct smtp_relay_conf *, char *error, size_t);
 
@@ -32,6 +33,7 @@ void	 smtp_relay_free(void *);
 void	 smtp_relay_deliver(void *, struct delivery *);
 void	 smtp_relay_cancel(void *, struct delivery *);
 void	 smtp_relay_over(void *, struct delivery *);
+void	 smtp_relay_explain(void *, const struct agent_explain *);
 void	 smtp_relay_drain(void *);
 bool	 smtp_relay_is_busy(void *);
 void	 smtp_relay_stats(void *, agent_stat *, void *arg);

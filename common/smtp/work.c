@@ -191,6 +191,19 @@ mail_take_addressees(struct mail *m)
 	return m->ntodo > 0;
 }
 
+bool
+mail_take_addressee(struct mail *m, const char **error_r)
+{
+	struct arena *arena = m->d->arena;
+
+	m->todo = arena_calloc(arena, 1, sizeof(*m->todo));
+	m->rcpts = arena_calloc(arena, 1, sizeof(*m->rcpts));
+	if (m->relay->router.ops->by_domain)
+		m->domains = arena_calloc(arena, 1, sizeof(*m->domains));
+	m->ntodo = 1;
+	return take_addressee(m, 0, error_r);
+}
+
 /* ---- the ways ---- */
 
 static int

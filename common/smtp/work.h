@@ -115,6 +115,8 @@ struct smtp_relay {
  * for each way.  false: all recipients are answered. */
 bool	mail_take_overrides(struct mail *);
 bool	mail_take_addressees(struct mail *);
+/* The only one; false with what is wrong, and nobody is answered. */
+bool	mail_take_addressee(struct mail *, const char **error_r);
 void	mail_divide(struct mail *);
 /* The answer for all of a work's who have none; none of them is in a
  * transaction. */
@@ -128,6 +130,8 @@ void	work_give_up(struct work *);
 /* ---- hosts.c ---- */
 
 void	work_find_route(struct work *);
+/* Its family is wanted. */
+bool	work_may_use(const struct smtp_conf *, const struct addr *);
 void	work_next_address(struct work *);
 void	work_forget_target(struct work *);
 /* No answer about routes is waited for any more. */
