@@ -317,6 +317,52 @@ sys.stdout.buffer.write(b"Subject: x\r\n\r\n" +
 	pf_calm
 }
 
+# A /dev of its own, whose log is ours, in this mount namespace.
+own_dev()
+{
+	local x
+
+	mkdir "$D/dev"
+	mount -t tmpfs dev "$D/dev"
+	for x in null zero random urandom; do
+		touch "$D/dev/$x"
+		mount --bind "/dev/$x" "$D/dev/$x"
+	done
+	ln -s "$D/syslog.sock" "$D/dev/log"
+	mount --rbind "$D/dev" /dev
+}
+
+@test "without maillog_file the lines go to syslog, also from a chroot" {
+	# Once more in a namespace of its own, which takes the mounts with it.
+	if [[ -z ${OWN_DEV:-} ]]; then
+		OWN_DEV=1 run unshare -m --propagation private bats \
+			-f "$BATS_TEST_DESCRIPTION" "$BATS_TEST_FILENAME"
+		[[ $status -eq 0 ]] || { echo "$output"; return 1; }
+		return 0
+	fi
+	is_instrumented && export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+	PF_SERVICES=("$(agent_line hole blackhole syslog_name=other syslog_facility=local3)"
+	    "jail unix - - y - 1 $AGENTS/blackhole")
+	nh_spawn python3 -c 'import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+f = open(sys.argv[2], "ab", buffering=0)
+while True:
+    f.write(s.recv(9000) + b"\n")' "$D/syslog.sock" "$D/syslog" 2>>"$D/err.syslog"
+	nh_until 10 test -S "$D/syslog.sock"
+	own_dev
+	pf_start 'default_transport = hole:' 'maillog_file =' \
+		'transport_maps = inline:{j.test=jail:}'
+	pf_send b@b.test b@j.test <"$D/M"
+	nh_until 20 grep -E '^<158>.*other/blackhole\[[0-9]+\]: [0-9A-F]+: to=<b@b.test>.*status=sent' "$D/syslog"
+	nh_until 20 grep -E '^<22>.*postfix/blackhole\[[0-9]+\]: [0-9A-F]+: to=<b@j.test>.*status=sent' "$D/syslog"
+	pf_down
+	nh_until 15 pf_none_left
+	umount -R /dev
+	umount -R "$D/dev"
+}
+
 @test "pflogsumm counts what we log" {
 	relay_start
 	pf_send ok1@b.test ok2@b.test defer@b.test bounce@b.test <"$D/M"
