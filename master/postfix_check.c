@@ -12,9 +12,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "agent/front.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include "postfix.h"
 #include "postfix/settings.h"
+
+#define OUTPUT_MAX	(64 * 1024)
+#define WORDS_MAX	200
 
 struct check {
 	const char	*config_dir;
@@ -78,10 +83,12 @@ is_agent(const char *command)
 	return false;
 }
 
-static void
+/* Whether it can be started. */
+static bool
 check_command(struct check *c, const struct columns *l)
 {
 	char *path = xasprintf("%s/%s", c->daemon_directory, l->v[7]);
+	unsigned before = c->nfaults;
 	struct stat st;
 
 	if (l->v[7][0] == '/')
@@ -96,6 +103,58 @@ check_command(struct check *c, const struct columns *l)
 	else if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		fault(c, l->v[0], "%s is started by root, and others than root "
 		    "can write to it", path);
+	free(path);
+	return c->nfaults == before;
+}
+
+/* Words of master.cf: "{ a b }" is one. */
+static size_t
+split_words(char *text, const char **words, size_t max)
+{
+	size_t n = 0;
+	char *end;
+
+	for (;;) {
+		text += strspn(text, " \t");
+		if (*text == '\0' || n == max)
+			return n;
+		if (*text == '{' && (end = strchr(text, '}')) != NULL) {
+			words[n++] = ++text;
+			*end = '\0';
+			text = end + 1;
+			continue;
+		}
+		words[n++] = text;
+		text += strcspn(text, " \t");
+		if (*text != '\0')
+			*text++ = '\0';
+	}
+}
+
+/* The agent itself knows best what is wrong with its options. */
+static void
+check_options(struct check *c, const struct columns *l)
+{
+	char *path = xasprintf("%s/%s", c->daemon_directory, l->v[7]);
+	const char *argv[WORDS_MAX + 3] = { path, FRONT_CHECK };
+	char error[512], *line, *next;
+	struct buf out;
+
+	split_words(l->rest, argv + 2, WORDS_MAX);
+	if (c->config_dir != NULL)
+		setenv("MAIL_CONFIG", c->config_dir, 1);
+	buf_init(&out, OUTPUT_MAX);
+	if (pf_output_of(path, (char *const *)(uintptr_t)argv, &out, error,
+	    sizeof(error)) == -1)
+		fault(c, l->v[0], "%s", error);
+	else
+		for (line = buf_data(&out); line != NULL && *line != '\0';
+		    line = next) {
+			if ((next = strchr(line, '\n')) != NULL)
+				*next++ = '\0';
+			fault(c, l->v[0], "%s", line);
+		}
+	buf_clear(&out);
 	free(path);
 }
 
@@ -193,7 +252,8 @@ check_services(struct check *c, char *text, char **names, int n)
 		    !is_asked(l.v[0], names, n))
 			continue;
 		c->nfound++;
-		check_command(c, &l);
+		if (check_command(c, &l))
+			check_options(c, &l);
 		check_columns(c, &l);
 		check_limits(c, l.v[0]);
 	}

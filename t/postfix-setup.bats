@@ -109,6 +109,9 @@ wrong()
 	run -0 check_services g
 	[[ $output == '1 service, no fault' ]]
 	run -78 check_services nobody
+	sed -i '$d' "$PF/master.cf"
+	wrong "h unix - - n - 1 $(realpath --relative-to=/usr/lib/postfix/sbin "$D")/nexthop/blackhole -o { delay = never } -o windw=3" 'h: master.cf: delay: "never"'
+	wrong "i unix - - n - 1 $(realpath --relative-to=/usr/lib/postfix/sbin "$D")/nexthop/blackhole -o windw=3" 'windw: unknown option'
 }
 
 # ---- pipe(8) ----

@@ -76,5 +76,9 @@ void		 agent_drain(struct agent *);
 int		 front_channel(struct agent *, int fd);
 int		 front_cli(struct agent *, int argc, char **argv);
 int		 front_postfix(struct agent *, int argc, char **argv);
+/* Only a look at the arguments of a line of master.cf, argv[2] and on: each
+ * fault is a line on stdout. */
+int		 front_postfix_check(struct agent *, int argc, char **argv);
+#define FRONT_CHECK	"--check-service"
 
 #endif

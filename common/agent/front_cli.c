@@ -375,6 +375,8 @@ run(struct agent *a, int argc, char **argv)
 	if (argc == 2 && strncmp(argv[1], "--options=", 10) == 0 &&
 	    print_options(a->ops, argv[1] + 10) == 0)
 		return EX_OK;
+	if (argc >= 2 && strcmp(argv[1], FRONT_CHECK) == 0)
+		return front_postfix_check(a, argc, argv);
 	cli_init(&f.cli);
 	if ((i = parse(&f, argc, argv, &status)) == -1)
 		return status;

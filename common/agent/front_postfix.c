@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -361,6 +362,35 @@ serve(struct postfix_front *f)
 	timer_clear(&f->sweep);
 	pf_reporter_free(f->reporter);
 	return status;
+}
+
+static void
+print_line(enum log_level level, const char *text)
+{
+	(void)level;
+	puts(text);
+}
+
+int
+front_postfix_check(struct agent *a, int argc, char **argv)
+{
+	static struct postfix_front f;
+	char error[512];
+
+	log_set_sink(print_line, LOG_LEVEL_WARNING);
+	f.agent = a;
+	f.opts = opts_new(&postfix_conf_table);
+	f.conf = opts_values(f.opts);
+	argv[1] = argv[0];
+	if (pf_args_parse(&f.args, argc - 1, argv + 1, error,
+	    sizeof(error)) == -1)
+		puts(error);
+	else
+		postfix_conf_load(&f);
+	pf_settings_free(f.settings);
+	pf_args_clear(&f.args);
+	opts_free(f.opts);
+	return EX_OK;
 }
 
 int
