@@ -18,6 +18,7 @@
 #define NAME_SIZE	1024		/* with \\DDD for what is no letter */
 #define TLSA_NAME_MAX	(NAME_SIZE + 16)	/* "_65535._tcp." before it */
 #define BASES_MAX	2
+#define USAGE_DANE_TA	2		/* RFC 7218 */
 
 enum { FOR_A, FOR_AAAA, FOR_NEXT, NSLOTS };
 
@@ -127,15 +128,22 @@ add_name(const char **names, size_t *n, const char *name)
 /*
  * Whom a certificate below a DANE-TA(2) record may be for (§3.2.2).  The
  * host's own name leads to the base domain securely, or is it.  What an
- * insecure MX answer has led to cannot vouch for the domain.
+ * insecure MX answer has led to cannot vouch for the domain.  With DANE-EE(3)
+ * alone names do not count (§3.1.1), and without them all domains of a host
+ * share its connections.
  */
 static struct tls_dane *
-new_records(const struct dane_query *d)
+new_records(const struct dane_query *d, const struct dns_answer *a)
 {
 	const char *names[5] = { NULL };
-	size_t n = 0;
+	bool has_ta = false;
+	size_t n = 0, i;
 
+	for (i = 0; i < a->n; i++)
+		has_ta = has_ta || a->tlsa[i].usage == USAGE_DANE_TA;
 	add_name(names, &n, d->plan.base);
+	if (!has_ta)
+		return tls_dane_new(names);
 	add_name(names, &n, d->q.host);
 	if (d->q.is_mx_secure) {
 		add_name(names, &n, d->q.domain);
@@ -151,7 +159,7 @@ take_records(struct dane_query *d, const struct dns_answer *a)
 	size_t i;
 
 	d->plan.base = d->bases[d->base];
-	d->plan.records = new_records(d);
+	d->plan.records = new_records(d, a);
 	d->plan.n = a->n;
 	for (i = 0; i < a->n; i++) {
 		if (tls_dane_add(d->plan.records, a->tlsa[i].usage,

@@ -251,7 +251,6 @@ apply_dane(struct route_query *q, const struct dane_plan *plan)
 	switch (plan->result) {
 	case DANE_USABLE:
 		t->asked = TLS_VERIFY;
-		t->policy.level = TLS_VERIFY;
 		t->dane = tls_dane_ref(plan->records);
 		return;
 	case DANE_FAILED:
