@@ -333,24 +333,6 @@ is_put_off()
 
 # ---- shared hosts ----
 
-relay_start()
-{
-	{
-		printf '[relay r]\ntype = mx\n'
-		printf '%s\n' "${MX[@]}" "$@"
-	} | nh_conf
-	nh_start
-}
-
-submit()
-{
-	local status=0
-
-	nh submit --relay=r --output=tsv --from=s@x.test -- "$@" <M >rows ||
-		status=$?
-	return "$status"
-}
-
 @test "DANE: a connection kept from a weaker policy is not used; of equals it is" {
 	tls_host 2
 	relay_start
@@ -371,4 +353,38 @@ submit()
 	row 2 u@plain.test delivered 250 2.0.0
 	row 3 v@wrong.sec.test transient 451 4.7.5
 	said 3 1 MAIL
+}
+
+# ---- counted in the words of RFC 8460 ----
+
+@test "DANE: outcomes of sessions and of look-ups are counted" {
+	tls_host 2
+	tls_host 3
+	mxours 8
+	mxours 9
+	tls_host 11 self
+	relay_start
+	submit --count=3 u@ok.sec.test
+	run -75 submit --count=2 u@wrong.sec.test
+	run -75 submit u@nostart.sec.test
+	run -75 submit u@bog.sec.test
+	submit u@none.sec.test
+	submit u@insa.sec.test
+	counts tls_tlsa_success 1
+	counts tls_tlsa_validation_failure 2
+	counts tls_tlsa_starttls_not_supported 1
+	counts tls_tlsa_dnssec_invalid 1
+	counts tls_no_policy_found_starttls_not_supported 1
+	counts tls_no_policy_found_success 1
+}
+
+@test "DANE: unusable records and dane-only without records are counted" {
+	tls_host 7 self
+	tls_host 8
+	relay_start tls_policy.none.sec.test=dane-only
+	submit u@unus.sec.test
+	run -75 submit u@none.sec.test
+	counts tls_tlsa_tlsa_invalid 1
+	counts tls_tlsa_dane_required 1
+	counts tls_no_policy_found_success 0
 }

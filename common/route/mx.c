@@ -54,10 +54,8 @@ take_sts(struct route_query *q, const struct sts_answer *a)
 	size_t i;
 
 	q->route->policy = arena_printf(q->arena, "MTA-STS: %s", a->why);
-	if (*a->report != '\0') {
-		t->has_sts_fault = true;
+	if (*a->report != '\0')
 		t->sts_fault = tlsrpt_result_find(a->report);
-	}
 	if (a->result != STS_FOUND || a->policy->mode == STS_MODE_NONE)
 		return;
 	t->has_sts = true;
@@ -67,16 +65,6 @@ take_sts(struct route_query *q, const struct sts_answer *a)
 	for (i = 0; i < a->policy->nmx; i++)
 		mx[i] = arena_strdup(q->arena, a->policy->mx[i]);
 	t->sts.mx = mx;
-}
-
-/* Once a route, when all of it is known. */
-static void
-count_sts_fault(struct mx_router *r, const struct route *route)
-{
-	const struct mx_terms *t = route->data;
-
-	if (t->has_sts_fault)
-		tlsrpt_count(&r->report, TLSRPT_STS, t->sts_fault);
 }
 
 /* ---- routes ---- */
@@ -251,6 +239,16 @@ take_mx(struct mx_router *r, struct route *route, uint16_t port,
 		add_fallback(r, route, arena);
 }
 
+/* RFC 8460 §4.3.2.2: a policy that could not be had. */
+static void
+count_sts_fault(struct mx_router *r, const struct route *route)
+{
+	const struct mx_terms *t = route->data;
+
+	if (t->sts_fault != TLSRPT_SUCCESS)
+		tlsrpt_count(&r->report, TLSRPT_STS, t->sts_fault);
+}
+
 static struct route *
 mx_peek(void *state, const char *domain, const char *nexthop,
     struct arena *arena)
@@ -374,6 +372,24 @@ mx_stats(void *state, void (*put)(void *, const char *, uint64_t), void *arg)
 	tlsrpt_each(&r->report, put, arg);
 }
 
+/* In testing mode a wrong certificate is a failure that does not count for
+ * the delivery (RFC 8461 §5). */
+static void
+mx_outcome(void *state, enum tlsrpt_policy policy,
+    const struct route_outcome *o)
+{
+	struct mx_router *r = state;
+	enum tls_fault fault = o->fault;
+
+	if (policy >= TLSRPT_NPOLICIES)
+		return;
+	if (policy == TLSRPT_STS && fault == TLS_FAULT_NONE &&
+	    o->cert != TLS_CERT_GOOD)
+		fault = TLS_FAULT_CERT;
+	tlsrpt_count(&r->report, policy, o->is_offered ?
+	    tlsrpt_of_fault(fault, o->cert) : TLSRPT_STARTTLS_NOT_SUPPORTED);
+}
+
 static const struct route_ops mx_ops = {
 	.by_domain = true,
 	.peek = mx_peek,
@@ -382,6 +398,7 @@ static const struct route_ops mx_ops = {
 	.ask_host = mx_ask_host,
 	.cancel = mx_cancel,
 	.free = mx_free,
+	.outcome = mx_outcome,
 	.stats = mx_stats,
 };
 

@@ -195,6 +195,8 @@ begin_terms(struct route_query *q)
 	t->policy = terms->policy;
 	t->is_name_trusted = q->route->is_secure || is_operators(q) ||
 	    (terms->has_sts && terms->sts.mode == STS_MODE_ENFORCE);
+	t->report = terms->is_overridden || is_operators(q) ?
+	    TLSRPT_NPOLICIES : TLSRPT_NO_POLICY;
 	t->why = terms->is_overridden ? "tls_policy" : "tls_mode";
 }
 
@@ -221,6 +223,7 @@ apply_sts(struct route_query *q)
 	if (!terms->has_sts || is_operators(q))
 		return;
 	matches = sts_mx_matches(&terms->sts, q->host->name);
+	t->report = matches ? TLSRPT_STS : TLSRPT_NPOLICIES;
 	if (terms->sts.mode == STS_MODE_TESTING) {
 		if (!matches)
 			tlsrpt_count(&q->r->report, TLSRPT_STS,
@@ -251,6 +254,7 @@ apply_dane(struct route_query *q, const struct dane_plan *plan)
 	switch (plan->result) {
 	case DANE_USABLE:
 		t->asked = TLS_VERIFY;
+		t->report = TLSRPT_TLSA;
 		t->dane = tls_dane_ref(plan->records);
 		return;
 	case DANE_FAILED:
@@ -259,6 +263,8 @@ apply_dane(struct route_query *q, const struct dane_plan *plan)
 		fail(q, CAUSE_DANE_FAILED, host, plan->why);
 		return;
 	case DANE_UNUSABLE:
+		t->report = TLSRPT_NPOLICIES;
+		tlsrpt_count(&q->r->report, TLSRPT_TLSA, TLSRPT_TLSA_INVALID);
 		if (!must)
 			t->asked = TLS_REQUIRE;
 		break;

@@ -35,8 +35,7 @@ struct mx_terms {
 	struct sts_policy sts;		/* STS_FOUND and of mode testing or
 					 * enforce */
 	bool		 has_sts;
-	bool		 has_sts_fault;	/* there should be one, or a newer one */
-	enum tlsrpt_result sts_fault;
+	enum tlsrpt_result sts_fault;	/* TLSRPT_SUCCESS: none */
 	const char	*expanded;	/* where the domain's CNAMEs led; NULL:
 					 * it has none */
 };

@@ -15,7 +15,9 @@
 
 #include "mail/reply.h"
 #include "net/addr.h"
+#include "net/tls.h"
 #include "net/tls_conf.h"
+#include "route/tlsrpt.h"
 
 struct arena;
 struct tls_dane;
@@ -75,7 +77,16 @@ struct route_target {
 	bool		 is_name_trusted;	/* an operator, DNSSEC or
 					 * MTA-STS vouches for the host (RFC
 					 * 8689 §4.2.1) */
+	enum tlsrpt_policy report;	/* for outcome(): where a session here
+					 * counts; TLSRPT_NPOLICIES: nowhere */
 	const char	*why;		/* the policy, for people */
+};
+
+/* What became of TLS on a new connection. */
+struct route_outcome {
+	bool		 is_offered;	/* else there is none, or it is refused */
+	enum tls_fault	 fault;
+	enum tls_cert_fault cert;	/* though nobody may have minded */
 };
 
 struct route_query;
@@ -104,6 +115,9 @@ struct route_ops {
 		    size_t host, struct arena *, target_cb *, void *arg);
 	void	 (*cancel)(void *router, struct route_query *);
 	void	 (*free)(void *router);
+	/* A session of route_target.report; may be NULL. */
+	void	 (*outcome)(void *router, enum tlsrpt_policy,
+		    const struct route_outcome *);
 	/* Counters of its own; may be NULL. */
 	void	 (*stats)(void *router, void (*put)(void *arg, const char *,
 		    uint64_t), void *arg);

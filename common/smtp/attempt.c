@@ -190,8 +190,18 @@ on_gone(struct smtp_session *s)
 		agent_quiet(r->agent);
 }
 
+static void
+on_tls_over(struct smtp_session *s, const struct route_outcome *o)
+{
+	const struct router *router = &((struct smtp_relay *)s->owner)->router;
+
+	if (router->ops->outcome != NULL)
+		router->ops->outcome(router->state, s->report, o);
+}
+
 const struct smtp_session_ops relay_session_ops = {
 	.opened = relay_on_opened,
+	.tls_over = on_tls_over,
 	.tx_over = on_tx_over,
 	.failed = on_failed,
 	.gone = on_gone,

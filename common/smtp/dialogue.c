@@ -64,6 +64,8 @@ hello_taken(struct smtp_session *s, const struct raw_reply *r)
 	session_note_auth(s, r);
 	s->hello = TAKEN;
 	s->ready_ms = loop_now_ms(s->loop);
+	if (!has(s, EXT_STARTTLS))
+		session_no_tls(s);
 }
 
 /* Whatever a server says to EHLO, it may still know HELO (RFC 5321 §3.2). */
@@ -95,6 +97,7 @@ helo_reply(struct smtp_session *s, uint32_t none, const struct raw_reply *r)
 	if (is_positive(r)) {
 		s->hello = TAKEN;
 		s->ready_ms = loop_now_ms(s->loop);
+		session_no_tls(s);
 	} else if (is_refusal(r))
 		session_refused(s, r, HELO);
 	else
@@ -161,6 +164,7 @@ starttls_reply(struct smtp_session *s, uint32_t none,
 		return;
 	}
 	s->starttls = REFUSED;
+	session_no_tls(s);
 	if (s->policy.level == TLS_MAY)
 		return;				/* goes on in clear */
 	n = raw_reply_text(raw, text, sizeof(text) - 1);

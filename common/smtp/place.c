@@ -274,6 +274,7 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 		return;
 	}
 	s->want_trace = agent_trace(r->agent);
+	s->report = w->target->report;
 	LIST_INSERT_HEAD(&r->sessions, s, next);
 	r->connections++;
 	pool_enter(wait, &s->place, s->key);

@@ -49,10 +49,12 @@ smtp_relay_cancel(void *state, struct delivery *d)
 void
 smtp_relay_over(void *state, struct delivery *d)
 {
+	struct smtp_relay *r = state;
 	struct mail *m = d->work;
 	uint32_t i;
 
-	(void)state;
+	/* Also what has come to no transaction counts. */
+	agent_touch_stats(r->agent);
 	for (i = 0; m != NULL && i < m->nworks; i++) {
 		work_forget_query(&m->works[i]);
 		work_forget_race(&m->works[i]);

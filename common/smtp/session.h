@@ -20,6 +20,7 @@
 #include "net/pool.h"
 #include "net/tls.h"
 #include "net/tls_dane.h"
+#include "route/route.h"
 #include "smtp/auth.h"
 #include "smtp/conf.h"
 #include "smtp/ehlo.h"
@@ -58,6 +59,9 @@ enum smtp_failure {
 struct smtp_session_ops {
 	/* Connected; nothing was said yet. May be NULL. */
 	void	(*opened)(struct smtp_session *);
+	/* What became of TLS, where it was to be tried; once. May be NULL. */
+	void	(*tls_over)(struct smtp_session *,
+		    const struct route_outcome *);
 	/*
 	 * The transaction is over, all its recipients are answered or put
 	 * off; the session can take another by smtp_session_start(), or be
@@ -83,6 +87,7 @@ struct smtp_session {
 	const struct smtp_session_ops *ops;
 	void		*owner;
 	void		*racer;		/* the owner's business */
+	enum tlsrpt_policy report;	/* likewise */
 	bool		 is_lmtp;
 	bool		 want_trace;
 
@@ -105,6 +110,7 @@ struct smtp_session {
 	uint8_t		 starttls, login;	/* enum said */
 	bool		 is_shaking;	/* a TLS handshake is under way */
 	bool		 has_tls;
+	bool		 has_told_tls;	/* the owner */
 	bool		 no_ehlo;	/* the server does not know EHLO */
 	bool		 want_rset, want_quit;
 	bool		 is_doomed;	/* the server has said 421 */
@@ -222,6 +228,8 @@ void	session_run(struct smtp_session *);
 void	session_start_tls(struct smtp_session *);
 void	session_secured(struct smtp_session *);
 void	session_tls_failed(struct smtp_session *, const char *why);
+/* The server has no TLS for us, or will not start it. */
+void	session_no_tls(struct smtp_session *);
 void	session_injected(struct smtp_session *);
 void	session_note_auth(struct smtp_session *, const struct raw_reply *);
 void	session_login(struct smtp_session *);

@@ -13,6 +13,24 @@
 
 /* ---- TLS (RFC 3207) ---- */
 
+static void
+tell(struct smtp_session *s, bool is_offered, enum tls_fault fault,
+    enum tls_cert_fault cert)
+{
+	struct route_outcome o = { is_offered, fault, cert };
+
+	if (s->ops->tls_over != NULL && !s->has_told_tls)
+		s->ops->tls_over(s, &o);
+	s->has_told_tls = true;
+}
+
+void
+session_no_tls(struct smtp_session *s)
+{
+	if (s->policy.level != TLS_NONE)
+		tell(s, false, TLS_FAULT_NONE, TLS_CERT_GOOD);
+}
+
 void
 session_start_tls(struct smtp_session *s)
 {
@@ -31,8 +49,11 @@ session_start_tls(struct smtp_session *s)
 void
 session_secured(struct smtp_session *s)
 {
+	const struct tls_facts *facts = conn_tls(s->conn);
 	char text[512];
 
+	tell(s, true, TLS_FAULT_NONE, facts->cert == NULL ? TLS_CERT_BAD :
+	    facts->cert->fault);
 	s->is_shaking = false;
 	s->has_tls = true;
 	s->starttls = TAKEN;
@@ -42,7 +63,7 @@ session_secured(struct smtp_session *s)
 		s->no_ehlo = false;
 	}
 	free(s->tls_text);
-	s->tls_text = xstrdup(tls_facts_text(conn_tls(s->conn), text,
+	s->tls_text = xstrdup(tls_facts_text(facts, text,
 	    sizeof(text)));
 }
 
@@ -56,6 +77,8 @@ session_tls_failed(struct smtp_session *s, const char *why)
 
 	if (why == NULL)
 		fault = conn_tls_fault(s->conn, &text);
+	tell(s, true, fault == TLS_FAULT_CERT ? fault : TLS_FAULT_HANDSHAKE,
+	    conn_tls_cert_fault(s->conn));
 	if (fault == TLS_FAULT_CERT)
 		reply_cause(&r, session_arena(s), STAGE_TLS,
 		    CAUSE_TLS_UNVERIFIED, text);

@@ -155,3 +155,51 @@ in_net()
 	} >"$D/in_net"
 	unshare -n bash "$D/in_net"
 }
+
+# relay_start [LINE...]: a master with the relay r of $TYPE and $MX.
+relay_start()
+{
+	{
+		printf '[relay r]\ntype = %s\n' "$TYPE"
+		printf '%s\n' "${MX[@]}" "$@"
+	} | nh_conf
+	nh_start
+}
+
+# submit [--option...] RCPT...: by it; the answers are in $D/rows.
+submit()
+{
+	nh submit --relay=r --output=tsv --from=s@x.test "$@" \
+		<"${MSG:-$D/M}" >"$D/rows"
+}
+
+# counter NAME: of the relay's agents, 0 where it is not there.
+counter()
+{
+	nh status --output=json | python3 -c 'import json, sys
+def values(x):
+    if isinstance(x, dict):
+        for k, v in x.items():
+            if k == sys.argv[1] and isinstance(v, int):
+                yield v
+            yield from values(v)
+    elif isinstance(x, list):
+        for v in x:
+            yield from values(v)
+print(sum(values(json.load(sys.stdin))))' "$1"
+}
+
+counter_is()
+{
+	[[ $(counter "$1") -eq $2 ]]
+}
+
+# counts NAME VALUE: within the second that statistics may take.
+counts()
+{
+	nh_until 5 counter_is "$@" || {
+		echo "$1 is $(counter "$1"), not $2"
+		nh status --output=json
+		return 1
+	}
+}
