@@ -48,14 +48,21 @@ is_own(const char *name, const struct mx_choice *how)
 	return false;
 }
 
+/* A host that is named twice is tried once, where it is preferred. */
 static bool
-is_there(const struct route *route, const char *name)
+is_there(struct route *route, const struct dns_mx *mx)
 {
 	size_t i;
 
-	for (i = 0; i < route->n; i++)
-		if (strcmp(route->hosts[i].name, name) == 0)
-			return true;
+	for (i = 0; i < route->n; i++) {
+		struct route_host *h = &route->hosts[i];
+
+		if (strcmp(h->name, mx->host) != 0)
+			continue;
+		if (mx->preference < h->preference)
+			h->preference = mx->preference;
+		return true;
+	}
 	return false;
 }
 
@@ -108,7 +115,7 @@ mx_choose(struct route *route, const struct dns_answer *mx,
 	}
 	for (i = 0; i < mx->n; i++) {
 		if (*mx->mx[i].host == '\0' || mx->mx[i].preference >= own ||
-		    is_there(route, mx->mx[i].host))
+		    is_there(route, &mx->mx[i]))
 			continue;
 		if (!how->mx_is_address &&
 		    addr_parse(&a, mx->mx[i].host, 0) == 0)
