@@ -78,6 +78,27 @@ relative(const char *from, const char *to)
 	return path;
 }
 
+static bool
+is_given(const struct transport *s, const char *name)
+{
+	size_t i, n = strlen(name);
+
+	for (i = 0; i < s->noptions; i++)
+		if (strncmp(s->options[i], name, n) == 0 &&
+		    (s->options[i][n] == '=' || s->options[i][n] == ' '))
+			return true;
+	return false;
+}
+
+/* What Postfix begins at once the agent shall have connections for. */
+static bool
+wants_connections(const struct transport *s)
+{
+	return (strncmp(s->program, "smtp-", 5) == 0 ||
+	    strcmp(s->program, "lmtp") == 0) &&
+	    !is_given(s, "concurrent_connections");
+}
+
 /* The line of master.cf; NULL: it is said why. */
 static char *
 master_line(const struct transport *s)
@@ -99,6 +120,9 @@ master_line(const struct transport *s)
 		    strcmp(s->program, "pipe") == 0 ? "n" : "-", command);
 		if (s->preset != NULL)
 			buf_printf(&b, " -o preset=%s", s->preset);
+		if (wants_connections(s))
+			buf_printf(&b, " -o concurrent_connections=%lld",
+			    (long long)s->concurrency);
 		for (i = 0; i < s->noptions; i++)
 			buf_printf(&b, strpbrk(s->options[i], " \t") == NULL ?
 			    " -o %s" : " -o { %s }", s->options[i]);

@@ -35,10 +35,12 @@ check_services()
 	pf_conf
 	cp -r "$PF" "$D/before"
 	run -0 setup_service --concurrency=300 web lmtp -o host=unix:/x -o 'ehlo_as=a b'
-	[[ ${lines[1]} == "web unix - - n - 1 $AGENTS/lmtp -o host=unix:/x -o { ehlo_as=a b }" ]]
+	[[ ${lines[1]} == "web unix - - n - 1 $AGENTS/lmtp -o concurrent_connections=300 -o host=unix:/x -o { ehlo_as=a b }" ]]
 	[[ $output == *'web_destination_concurrency_limit = 300'* ]]
 	[[ $output == *'web_initial_destination_concurrency = 300'* ]]
 	[[ $output == *'web_destination_recipient_limit = 50'* ]]
+	run -0 setup_service web static -o concurrent_connections=7
+	[[ ${lines[1]} == *'/smtp-static -o concurrent_connections=7' ]]
 	diff -r "$PF" "$D/before"
 }
 
