@@ -147,7 +147,7 @@ chunked_answer()
 	heard 1 '^X-C: ?$'
 	VIA=agent
 	give 78 url=http://127.0.0.1/ header.X-A='{nosuch}' -- s@x.test a@x.test
-	grep -q 'unknown macro' "$D/log.agent"
+	grep -q 'no macro {nosuch}' "$D/log.agent"
 	give 78 url=http://127.0.0.1/ header.Content-Length=3 -- s@x.test a@x.test
 	grep -q 'set by the agent itself' "$D/log.agent"
 	give 78 url=http://127.0.0.1/ header.Authorization=x -- s@x.test a@x.test

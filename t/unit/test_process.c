@@ -109,6 +109,15 @@ on_signal(int sig)
 	(void)sig;
 }
 
+/* The set in that line of the output; all where it is not there. */
+static unsigned long long
+signals(const char *name)
+{
+	const char *line = strstr(output, name);
+
+	return line == NULL ? ~0ULL : strtoull(line + strlen(name), NULL, 16);
+}
+
 static void
 test_signals(void)
 {
@@ -121,8 +130,9 @@ test_signals(void)
 	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	run(&spec, "exec grep -E '^Sig(Blk|Ign)' /proc/self/status");
-	is_str(output, "SigBlk:\t0000000000000000\n"
-	    "SigIgn:\t0000000000000000\n", "none blocked or ignored");
+	ok(signals("SigBlk:") == 0, "none blocked");
+	/* 32 and 33 are the C library's: nobody else can set them. */
+	ok((signals("SigIgn:") & ~0x180000000ULL) == 0, "none ignored");
 	sigprocmask(SIG_SETMASK, NULL, &now);
 	ok(sigismember(&now, SIGUSR2) == 1 && sigismember(&now, SIGTERM) == 0,
 	    "ours are as they were");
