@@ -38,11 +38,24 @@ open_itself(const struct feed_spec *spec)
 /* ---- a pipe ---- */
 
 static void
+unwatch(struct feed *f)
+{
+	if (f->has_ev)
+		event_del(&f->ev);
+	f->has_ev = false;
+}
+
+/* Half a message gets no end: the program is killed first, then feed_stop()
+ * is called. */
+static void
 end(struct feed *f, enum feed_state state, int error)
 {
 	f->state = state;
 	f->error = error;
-	feed_stop(f);
+	if (state == FEED_FAILED)
+		unwatch(f);
+	else
+		feed_stop(f);
 }
 
 /* What waits; true once all of it is gone. */
@@ -223,9 +236,7 @@ feed_stop(struct feed *f)
 {
 	if (f->fd == -1)
 		return;
-	if (f->has_ev)
-		event_del(&f->ev);
-	f->has_ev = false;
+	unwatch(f);
 	close(f->fd);
 	f->fd = -1;
 	buf_clear(&f->pending);

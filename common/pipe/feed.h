@@ -58,7 +58,9 @@ struct feed {
 int	feed_open(struct feed *, struct loop *, const struct feed_spec *);
 /* The program runs: goes on where there is more. */
 void	feed_start(struct feed *, void (*changed)(void *), void *arg);
-/* Closes our end, whatever is left; may be called again. */
+/* Closes our end, whatever is left; may be called again. Of a body that cannot
+ * be read only once the program is dead: it would take the end for that of the
+ * message. */
 void	feed_stop(struct feed *);
 
 #endif
