@@ -30,6 +30,7 @@ main(int argc, char **argv)
 	static const struct agent_ops ops = {
 		.name = "http",
 		.summary = "deliver to a web server",
+		.nexthop_option = "url",
 		.table = &table,
 		.start = http_relay_start,
 		.deliver = http_relay_deliver,

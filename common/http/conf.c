@@ -282,7 +282,7 @@ check_proxy(struct checking *c, const struct http_conf *conf)
 		fault(c, "proxy", "the proxy looks up names, so target_allow "
 		    "and target_deny cannot be kept");
 	if (http_is_given(conf->socket) ||
-	    strncasecmp(conf->url, "unix:", 5) == 0)
+	    (conf->url != NULL && strncasecmp(conf->url, "unix:", 5) == 0))
 		fault(c, "proxy", "cannot be used with a UNIX socket");
 	if (strncasecmp(conf->proxy, "http://", 7) == 0)
 		rest = conf->proxy + 7;
@@ -306,9 +306,14 @@ http_conf_check(const struct http_conf *conf, const struct tls_conf *tls,
 	struct checking c = { .report = report, .arg = arg };
 
 	c.nfaults = tls_conf_check(tls, TLS_FOR_HOST, report, arg);
-	if (conf->url == NULL)
-		return c.nfaults;	/* told already: it is required */
-	check_target(&c, conf, tls);
+	/* Without one, each envelope brings its own; else it was told already
+	 * that it is required. */
+	if (conf->url != NULL)
+		check_target(&c, conf, tls);
+	else if (http_is_given(conf->token_file) ||
+	    http_is_given(conf->username))
+		fault(&c, "credentials", "are for the host of url, which is "
+		    "not given");
 	check_credentials(&c, conf);
 	check_headers(&c, conf);
 	check_proxy(&c, conf);

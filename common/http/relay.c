@@ -73,8 +73,8 @@ static int
 set_up(struct http_relay *r, char *error, size_t size)
 {
 	set_secrets(r);
-	if (http_conf_target(r->conf, r->tls, &r->target, r->arena, error,
-	    size) == -1 || set_proxy(r, error, size) == -1 ||
+	if ((r->conf->url != NULL && http_conf_target(r->conf, r->tls,
+	    &r->target, r->arena, error, size) == -1) || set_proxy(r, error, size) == -1 ||
 	    (r->ehlo = ehlo_name(r->conf->ehlo_as, error, size)) == NULL ||
 	    secret_refresh(&r->token, error, size) == -1 ||
 	    secret_refresh(&r->password, error, size) == -1 ||

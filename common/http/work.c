@@ -181,8 +181,13 @@ take_nexthop(struct work *w)
 	struct target *t;
 	char error[512];
 
-	if (w->d->env.nexthop == NULL)
+	if (w->d->env.nexthop == NULL && r->target.url != NULL)
 		return true;
+	if (w->d->env.nexthop == NULL) {
+		answer_cause(w, CAUSE_BAD_NEXTHOP, "\"\"", "no URL is "
+		    "configured, and none came with the message", NULL);
+		return false;
+	}
 	t = arena_alloc(w->d->arena, sizeof(*t));
 	if (target_parse(t, w->d->env.nexthop, &hints, w->d->arena, error,
 	    sizeof(error)) == -1) {
@@ -190,7 +195,8 @@ take_nexthop(struct work *w)
 		    NULL);
 		return false;
 	}
-	if (strcmp(t->origin, r->target.origin) != 0 &&
+	if ((r->target.url == NULL ||
+	    strcmp(t->origin, r->target.origin) != 0) &&
 	    (secret_is_set(&r->token) || secret_is_set(&r->password))) {
 		answer_cause(w, CAUSE_BAD_NEXTHOP, w->d->env.nexthop,
 		    "the relay's credentials are for another host", NULL);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -172,6 +173,10 @@ build(struct builder *b)
 
 	build_argv(b);
 	spec->process = b->command->process;
+	/* Whoever started us may have taken the rights away since; then the
+	 * program runs as we do, unless it was to be somebody's. */
+	if (conf->user == NULL && conf->group == NULL && geteuid() != 0)
+		spec->process.has_identity = false;
 	spec->process.path = b->argv[0];
 	spec->process.argv = b->argv;
 	spec->process.env = build_env(b);
