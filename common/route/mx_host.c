@@ -153,7 +153,7 @@ leave_out(struct route_query *q)
 	t->n = n;
 	if (n > 0 || all == 0)
 		return;
-	t->is_self = is_own;
+	t->is_last = is_own;
 	if (is_own)
 		fail(q, CAUSE_MX_LOOP, q->route->domain, NULL);
 	else
@@ -173,9 +173,10 @@ settle_addresses(struct route_query *q)
 		interleave(q->target);
 	} else if (q->dns_error != NULL)
 		fail(q, CAUSE_DNS_FAILED, host, q->dns_error);
-	else if (q->route->kind == ROUTE_IMPLICIT)
+	else if (q->route->kind == ROUTE_IMPLICIT && !q->host->is_fallback) {
+		q->target->is_last = true;
 		fail(q, CAUSE_NO_RECORDS, domain, NULL);
-	else if (q->route->kind == ROUTE_MX && !q->host->is_fallback)
+	} else if (q->route->kind == ROUTE_MX && !q->host->is_fallback)
 		fail(q, CAUSE_NO_EXCHANGER, domain, arena_printf(q->arena,
 		    "host %s has no address", host));
 	else

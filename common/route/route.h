@@ -61,8 +61,9 @@ struct route {
 /* A host's addresses, and the terms of a connection to them. */
 struct route_target {
 	struct reply	 failure;	/* n == 0: why not this host */
-	bool		 is_self;	/* n == 0: it is ourselves, so that no host
-					 * after it may be tried */
+	bool		 is_last;	/* n == 0: no host after it may be tried,
+					 * as it is ourselves, or as there is no
+					 * such domain */
 	struct addr	*addrs;		/* with the port, in the order of trial */
 	size_t		 n;
 	bool		 has_policy;	/* the operator's for this domain; else

@@ -179,8 +179,8 @@ work_next_address(struct work *w)
 }
 
 /*
- * This host is ourselves: those that are not preferred to it would send the
- * message back (RFC 5321 §5.1).
+ * Of the hosts left only those preferred to this one may be tried: if it is
+ * ourselves, the others would send the message back (RFC 5321 §5.1).
  */
 static void
 end_route_here(struct work *w)
@@ -199,7 +199,7 @@ take_target(struct work *w, struct route_target *target)
 {
 	w->target = target;
 	if (target->n == 0) {
-		if (target->is_self)
+		if (target->is_last)
 			end_route_here(w);
 		host_failed(w, &target->failure);
 		next_host(w);

@@ -156,13 +156,14 @@ in_net()
 	unshare -n bash "$D/in_net"
 }
 
-# relay_start [LINE...]: a master with the relay r of $TYPE and $MX.
+# relay_start [LINE...]: a master with the relay r of $TYPE and $MX; it stops
+# within two seconds.
 relay_start()
 {
 	{
 		printf '[relay r]\ntype = %s\n' "$TYPE"
 		printf '%s\n' "${MX[@]}" "$@"
-	} | nh_conf
+	} | nh_conf 'stop_timeout = 2'
 	nh_start
 }
 
@@ -171,6 +172,13 @@ submit()
 {
 	nh submit --relay=r --output=tsv --from=s@x.test "$@" \
 		<"${MSG:-$D/M}" >"$D/rows"
+}
+
+# submit_later RCPT...: in the background; $NH_PID.
+submit_later()
+{
+	nh_spawn "$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=r \
+		--output=tsv --from=s@x.test "$@" <"$D/M" >"$D/rows"
 }
 
 # counter NAME: of the relay's agents, 0 where it is not there.
