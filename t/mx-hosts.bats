@@ -163,6 +163,31 @@ twins()
 	grep -qE '"peak": *6,' sink.2 || { cat sink.2; return 1; }
 }
 
+# explains RCPT key=value...: the hosts it names, in one line.
+explains()
+{
+	local args=() option
+
+	for option in "${MX[@]}" "${@:2}"; do
+		args+=(-o "$option")
+	done
+	"$NH_BUILD/libexec/nexthop/smtp-mx" "${args[@]}" --explain "$1" \
+		>said 2>>log.agent
+	grep -E '^  host' said | sed -E 's/^  host +//' | xargs
+}
+
+@test "--explain: ends where a delivery does" {
+	mx_dns
+	[[ $(explains u@self.test own_addresses=127.0.0.8) == \
+	    'me.test, preference 10' ]]
+	grep -q 'not used  554 5.4.6' said
+	[[ $(explains u@self.test) == \
+	    'me.test, preference 10 mxb.test, preference 20' ]]
+	[[ $(explains u@nx.test fallback_hosts=127.0.0.5) == nx.test ]]
+	[[ $(explains u@two.test fallback_hosts=127.0.0.5) == \
+	    *'mxb.test, preference 20 127.0.0.5, a fallback' ]]
+}
+
 # ---- dead and slow ones ----
 
 @test "dead_host_time: only the first message waits for a dead host" {

@@ -76,6 +76,8 @@ on_target(void *arg, struct route_target *t)
 
 	e->w->query = NULL;
 	e->w->target = t;
+	if (t->is_last)
+		work_end_route(e->w);
 	if (t->n == 0)
 		say_reply(e, "not used", &t->failure);
 	else if (*t->why != '\0')

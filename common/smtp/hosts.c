@@ -178,12 +178,8 @@ work_next_address(struct work *w)
 		next_host(w);
 }
 
-/*
- * Of the hosts left only those preferred to this one may be tried: if it is
- * ourselves, the others would send the message back (RFC 5321 §5.1).
- */
-static void
-end_route_here(struct work *w)
+void
+work_end_route(struct work *w)
 {
 	const struct route_host *hosts = w->route->hosts;
 	uint32_t n = w->host;
@@ -200,7 +196,7 @@ take_target(struct work *w, struct route_target *target)
 	w->target = target;
 	if (target->n == 0) {
 		if (target->is_last)
-			end_route_here(w);
+			work_end_route(w);
 		host_failed(w, &target->failure);
 		next_host(w);
 	} else if (take_addresses(w))

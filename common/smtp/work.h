@@ -134,6 +134,10 @@ void	work_find_route(struct work *);
 bool	work_may_use(const struct smtp_conf *, const struct addr *);
 void	work_next_address(struct work *);
 void	work_forget_target(struct work *);
+/* target->is_last: of the hosts left only those preferred to this one may be
+ * tried; if it is ourselves, the others would send the message back (RFC 5321
+ * §5.1). */
+void	work_end_route(struct work *);
 /* No answer about routes is waited for any more. */
 void	work_forget_query(struct work *);
 /* No time is left for this work, or no attempt: it is answered. */

@@ -37,13 +37,15 @@ mx_setup()
 	MX_PORT=$(mx_port)
 }
 
-# mx_options: for the resolver that is in front now.
+# mx_options [key=value...]: for the resolver that is in front now.
+# shellcheck disable=SC2120
 mx_options()
 {
 	MX=(resolver="$RESOLVER" port="$MX_PORT" "$@")
 }
 
 # mx_dns [LIE...]: the zones there are, counted.
+# shellcheck disable=SC2119
 mx_dns()
 {
 	start_nsd
@@ -150,6 +152,7 @@ in_net()
 			SOCKET CONTROL CONF LOG
 		declare -f
 		echo 'set -e; ip link set lo up; NH_PIDS=() MASTER='
+		# shellcheck disable=SC2016
 		echo 'trap "kill \${NH_PIDS[@]}; wait" EXIT'
 		echo "$1"
 	} >"$D/in_net"
