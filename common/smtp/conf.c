@@ -83,8 +83,9 @@ const struct opt_row smtp_conf_rows[] = {
 	{ "session_limit", OPT_INT, AT(session_limit), "5", 1, 1000, NULL,
 	    NULL, 0, "Of them, addresses where a connection was made." },
 	{ "dead_host_time", OPT_TIME, AT(dead_host_ms), "30s", 0, 3600 * SEC,
-	    NULL, NULL, 0, "An address that could not be connected to is "
-	    "tried last for so long; 0: not remembered." },
+	    NULL, NULL, 0, "An address that could not be connected to, or "
+	    "not as soon as one of the other family, is tried last for so "
+	    "long; 0: not remembered." },
 	{ "concurrent_connections", OPT_INT, AT(concurrent_connections), "5",
 	    1, 60000, NULL, NULL, 0, "Connections at once to one remote host "
 	    "(address and port), idle ones included." },

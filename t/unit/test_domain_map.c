@@ -4,7 +4,7 @@
 #include "test.h"
 
 static char keys[][24] = { "Example.ORG", ".example.org", ".sub.example.org",
-    "*", ("b\xc3\xbc" "cher.test."), ".org" };
+    "*", "b\303\274cher.test.", ".org" };
 #define NKEYS	(sizeof(keys) / sizeof(keys[0]))
 static struct opt_pair pairs[NKEYS];
 
