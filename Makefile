@@ -259,7 +259,8 @@ fuzz:
 ## bench: measure, side by side with other agents
 bench: deps-bench
 	+@$(SUBMAKE) all tools benches
-	@NH_ROOT='$(CURDIR)' NH_BUILD='$(abspath $(BUILD))' t/bench/run
+	@export NH_ROOT='$(CURDIR)' NH_BUILD='$(abspath $(BUILD))'; \
+	    t/bench/run; status=$$?; t/bench/postfix && exit $$status
 
 # --- reading the tree -------------------------------------------------------
 
