@@ -17,7 +17,7 @@
 
 #define PIECE_BYTES	(64 * 1024)
 #define INLINE_MAX	(32 * 1024)
-#define MEMFD_MAX	(1024 * 1024)		/* one message */
+#define MEMFD_MAX	((uint64_t)4 * 1024 * 1024)	/* one message */
 #define MEMORY_MAX	((uint64_t)64 * 1024 * 1024)	/* all of them */
 #define COPY_STEPS	16			/* pieces in one turn */
 
@@ -60,9 +60,9 @@ open_copy(struct job *j)
 	uint64_t size = j->req.size > 0 ? (uint64_t)j->req.size : 0;
 	int fd;
 
-	if (size <= MEMFD_MAX && f->memory + MEMFD_MAX <= MEMORY_MAX) {
-		f->memory += MEMFD_MAX;
-		j->memory = MEMFD_MAX;
+	if (size <= MEMFD_MAX && f->memory + size <= MEMORY_MAX) {
+		f->memory += size;
+		j->memory = size;
 		return memfd_create("message", MFD_CLOEXEC |
 		    MFD_ALLOW_SEALING);
 	}
