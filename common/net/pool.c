@@ -17,6 +17,7 @@
 #define SWEEP_MS	1000
 #define SHARED_SWEEP_MS	20		/* no other process wakes us */
 #define YIELD_MS	(3 * SHARED_SWEEP_MS)	/* they have the first grasp */
+#define AHEAD_MAX	32		/* looked at behind who waits first */
 
 TAILQ_HEAD(place_list, pool_place);
 TAILQ_HEAD(wait_list, pool_wait);
@@ -249,10 +250,57 @@ pool_leave(struct pool *p, struct pool_place *pl)
 	place_freed(h);
 }
 
+static void
+grant_idle(struct pool_wait *w, struct pool_place *pl)
+{
+	struct pool_host *h = w->host;
+
+	take_idle(pl);
+	take_waiting(w);
+	h->pool->ops->granted(w, pl);
+}
+
+/* Who can use this kept connection, of those who have waited longest. */
+static struct pool_wait *
+find_waiting(struct pool_host *h, const struct pool_place *pl)
+{
+	struct pool_wait *w;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(w, &h->waiting, next)
+		if (n++ == AHEAD_MAX)
+			break;
+		else if (!w->want_fresh && strcmp(pl->key, w->key) == 0)
+			return w;
+	return NULL;
+}
+
 /*
- * What is free goes to who waits first.  A kept connection that nobody here
- * can use gives up its place when the limit stands in the way.
+ * At the limit, and no kept connection fits who waits first.  One that is kept
+ * gives up its place for him; the others go to somebody behind him or give up
+ * theirs too, as many as there are who wait.  The places come with
+ * pool_leave(), later.
  */
+static bool
+make_room(struct pool_host *h)
+{
+	uint32_t nroom = h->nleaving;
+	struct pool_place *pl;
+	struct pool_wait *w;
+
+	while (nroom < h->nwaiting &&
+	    (pl = TAILQ_LAST(&h->idle, place_list)) != NULL) {
+		if (nroom > 0 && (w = find_waiting(h, pl)) != NULL) {
+			grant_idle(w, pl);
+			return true;
+		}
+		retire(pl);
+		nroom++;
+	}
+	return false;
+}
+
+/* What is free goes to who waits first. */
 static bool
 grant_one(struct pool_host *h)
 {
@@ -267,9 +315,7 @@ grant_one(struct pool_host *h)
 		return false;
 	}
 	if ((pl = find_idle(h, w)) != NULL) {
-		take_idle(pl);
-		take_waiting(w);
-		h->pool->ops->granted(w, pl);
+		grant_idle(w, pl);
 		return true;
 	}
 	if (take_place(h)) {
@@ -278,10 +324,7 @@ grant_one(struct pool_host *h)
 		h->pool->ops->granted(w, NULL);
 		return true;
 	}
-	if (h->nleaving == 0 &&
-	    (pl = TAILQ_LAST(&h->idle, place_list)) != NULL)
-		retire(pl);		/* its place comes with pool_leave() */
-	return false;
+	return make_room(h);
 }
 
 /* What other processes see of this one, and what it owes them. */

@@ -340,6 +340,74 @@ test_make_room(void)
 	is_int(nclosed, 1, "room: no other was closed");
 }
 
+/* As many give up their places as there are who wait, but one that fits
+ * somebody behind the first is his. */
+static void
+test_make_room_for_many(void)
+{
+	struct asker a[3], x, y, z;
+
+	start(60000);
+	ask_many(a, 3, "k");
+	turn_some(loop);
+	a[0].place->pl.key = "1";
+	a[1].place->pl.key = "2";
+	a[2].place->pl.key = "3";
+	leave_at_once = false;
+	ask_at(asker(&x, 'X', "x"), &host);
+	ask_at(asker(&y, 'Y', "y"), &host);
+	ask_at(asker(&z, 'Z', "2"), &host);
+	pool_idle(pool, &a[0].place->pl);
+	pool_idle(pool, &a[1].place->pl);
+	pool_idle(pool, &a[2].place->pl);
+	turn_some(loop);
+	is_str(closed, "13", "many: those that fit nobody are closed");
+	ok(z.was_kept && z.place == a[1].place && counts(LIMIT, 0, 2, 1),
+	    "many: the other is used by the one it fits");
+	leave(a[0].place);
+	leave(a[2].place);
+	turn_some(loop);
+	is_str(trace, "ABCZXY", "many: then the others, in their order");
+	is_int(most_places, LIMIT, "many: never more");
+	leave(x.place);
+	leave(y.place);
+	leave(a[1].place);
+	finish();
+}
+
+/* Who waits first is not passed by for ever by those for whom there are kept
+ * connections. */
+static void
+test_make_room_for_first(void)
+{
+	struct asker a[3], x, more[10];
+	unsigned i;
+
+	start(60000);
+	ask_many(a, 3, "k");
+	turn_some(loop);
+	leave_at_once = false;
+	ask_at(asker(&x, 'X', "x"), &host);
+	for (i = 0; i < 10; i++)
+		ask_at(asker(&more[i], (char)('0' + i), "k"), &host);
+	pool_idle(pool, &a[0].place->pl);
+	turn_some(loop);
+	is_str(closed, "k", "first: the first to be idle gives up its place");
+	pool_idle(pool, &a[1].place->pl);
+	turn_some(loop);
+	is_str(trace, "ABC0", "first: the next one is used meanwhile");
+	leave(a[0].place);
+	turn_some(loop);
+	is_str(trace, "ABC0X", "first: he gets it");
+	for (i = 1; i < 10; i++)
+		pool_take_back(pool, &more[i].w);
+	leave_at_once = true;
+	leave(x.place);
+	leave(a[1].place);
+	leave(a[2].place);
+	finish();
+}
+
 static void
 test_idle_ends(void)
 {
@@ -624,6 +692,8 @@ main(void)
 	test_leave_nothing();
 	test_reuse();
 	test_make_room();
+	test_make_room_for_many();
+	test_make_room_for_first();
 	test_idle_ends();
 	test_drain();
 	test_late();
