@@ -5,6 +5,7 @@
 load lib/nexthop
 load lib/smtp
 load lib/dns
+load lib/certs
 load lib/mx
 
 setup()
@@ -18,6 +19,7 @@ setup()
 teardown()
 {
 	nh_teardown
+	[[ -z ${CERTS-} ]] || certs_remove
 }
 
 # to STATUS RCPT... [-- key=value...]: a delivery with the options of the test.
@@ -99,6 +101,31 @@ one_connection()
 	mx_dns
 	mxours 2
 	both one_connection
+}
+
+# A limit of one, so that the second domain waits for the first one's.
+two_names()
+{
+	: >commands.2
+	to 0 u@two.test v@vain.test -- concurrent_connections=1 "${@:2}"
+	said 2 "$1" '^[0-9]+ EHLO'
+	said 2 2 MAIL
+	[[ $(cut -f 6 rows | sort | tr '\n' ' ') == "mx.vain.test mxa.test " ]]
+}
+
+@test "R-MX-04: names of one host share a connection, unless a certificate is verified" {
+	dns_zone vain.test <<-EOC
+		@	MX 10 mx
+		mx	A 127.0.0.2
+	EOC
+	mx_dns
+	certs_make
+	(cd "$CERTS" && cert_of ca both DNS:mxa.test,DNS:mx.vain.test)
+	mxours 2 -T -C "$CERTS/both.pem"
+	both two_names 2 tls_mode=may
+	both two_names 2 tls_mode=require
+	both two_names 1 tls_mode=none
+	both two_names 4 tls_mode=verify tls.ca_certs="$CERTS/ca.crt"
 }
 
 forced()

@@ -100,24 +100,26 @@ pick_policy(struct work *w, const struct addr *addr)
 		w->policy.level = TLS_NONE;
 }
 
-/* What a kept connection must have been made with; the account is one for
- * the relay. */
+/*
+ * What a kept connection must have been made with; the account is one for the
+ * relay.  Where anybody's certificate will do, so will any name of the host:
+ * the domains of a provider often have a name each for the same few addresses.
+ */
 static void
 make_key(struct work *w, const struct addr *source)
 {
 	char text[ADDR_TEXT_MAX] = "";
+	const char *policy = tls_policy_text(&w->policy);
 
 	if (source != NULL)
 		addr_format(source, text, sizeof(text));
-	if (w->policy.level == TLS_NONE)
-		w->key = arena_printf(w->job.d->arena, "%s %s", text,
-		    w->mail->ehlo);
+	if (w->policy.level != TLS_VERIFY)
+		w->key = arena_printf(w->job.d->arena, "%s %s %s", text,
+		    w->mail->ehlo, policy);
 	else
 		w->key = arena_printf(w->job.d->arena, "%s %s %s %s %s", text,
-		    w->mail->ehlo, tls_policy_text(&w->policy),
-		    w->route->hosts[w->host].name,
-		    w->dane == NULL ?
-		    "" : tls_dane_digest(w->dane));
+		    w->mail->ehlo, policy, w->route->hosts[w->host].name,
+		    w->dane == NULL ? "" : tls_dane_digest(w->dane));
 }
 
 static void
@@ -244,6 +246,7 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 	}
 	if (place != NULL) {
 		r->reused++;
+		smtp_session_rename(session_of(place), host_name(w));
 		work_end_race(w);
 		work_talk(w, session_of(place));
 		return;

@@ -427,6 +427,15 @@ smtp_session_start(struct smtp_session *s, struct smtp_tx *tx)
 }
 
 void
+smtp_session_rename(struct smtp_session *s, const char *host)
+{
+	if (strcmp(s->host, host) == 0)
+		return;
+	free(s->host);
+	s->host = xstrdup(host);
+}
+
+void
 smtp_session_quit(struct smtp_session *s)
 {
 	if (s->is_over)

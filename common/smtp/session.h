@@ -165,6 +165,8 @@ void	smtp_session_start(struct smtp_session *, struct smtp_tx *);
 void	smtp_session_leave(struct smtp_session *);
 /* May it take another transaction? */
 bool	smtp_session_is_usable(const struct smtp_session *);
+/* The name that answers from now on give; between transactions. */
+void	smtp_session_rename(struct smtp_session *, const char *host);
 /* Say goodbye; gone() follows. */
 void	smtp_session_quit(struct smtp_session *);
 /* Drop the connection now, with what is under way; gone() follows. The
