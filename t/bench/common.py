@@ -83,7 +83,7 @@ def stop(process, sig=signal.SIGTERM):
 class Sink:
     """Our counting server; checks at the end that all mail came once."""
 
-    def __init__(self, bench, *args):
+    def __init__(self, bench, *args, enter=()):
         self.same = "-U" in args
         self.is_hashing = "-H" not in args
         self.digests = bench.digests
@@ -91,7 +91,7 @@ class Sink:
         if os.path.exists(port_file):
             os.unlink(port_file)
         self.process = subprocess.Popen(
-            [need(BUILD + "/t/tools/sink"), "-q", "-l", "127.0.0.1:0",
+            [*enter, need(BUILD + "/t/tools/sink"), "-q", "-l", "127.0.0.1:0",
              "-P", port_file, "-t", str(2 * LIMIT_S), *args],
             stdout=subprocess.PIPE, stderr=bench.log, text=True)
         try:
@@ -222,9 +222,9 @@ class Bench:
         return done.stdout, (after.ru_utime - before.ru_utime +
                              after.ru_stime - before.ru_stime)
 
-    def drive(self, count, *args):
+    def drive(self, count, *args, enter=()):
         """The figures that drive prints, by name."""
-        out, _ = self.finish([need(DRIVE), "--count=%d" % count,
+        out, _ = self.finish([*enter, need(DRIVE), "--count=%d" % count,
                               "--timeout=%d" % (LIMIT_S * 900), *args])
         found = {}
         for line in out.splitlines():

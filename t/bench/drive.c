@@ -7,6 +7,10 @@
  * lie back to back in one sealed memfd; each DELIVER passes it with a range,
  * or with --inline carries the bytes.  CPU and memory are read from /proc, or
  * for an agent's whole life from wait4().
+ *
+ * Messages go as answers come, or with --rate at moments of their own; then
+ * the time from a message to its answer is told too.  --beside sends others
+ * all the while, which are no part of the report.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -36,6 +40,8 @@
 #define OPTIONS_MAX	64
 #define RCPTS_MAX	100
 #define SAMPLE_MS	100
+#define ADDRESS_MAX	256
+#define BESIDE_ID	(1ULL << 32)	/* ids of the others, from here on */
 
 struct drive {
 	/* what is asked for */
@@ -46,19 +52,25 @@ struct drive {
 	struct rcpt	 rcpts[RCPTS_MAX];
 	uint32_t	 nrcpt;
 	int64_t		 count, in_flight, size, hold_ms, timeout_ms;
+	int64_t		 domains, rate;
+	const char	*beside;
+	int64_t		 beside_in_flight, beside_domains, beside_rate;
 	bool		 is_inline, is_vouched, want_memory;
 	pid_t		 pid;		/* under test, its children too */
 
 	struct loop	*loop;
 	struct channel	*channel;
 	struct later	 send_later;
-	struct timer	 limit, sample, hold;
+	struct timer	 limit, sample, hold, next;
 	pid_t		 child;
 	struct messages	 messages;
 	bool		 is_started, is_complaining;
 
-	int64_t		 sent, done;
+	int64_t		 sent, done, beside_sent, beside_done;
 	uint64_t	 answers[REPLY_PERMANENT + 1];
+	uint64_t	 beside_answers[REPLY_PERMANENT + 1];
+	double		*latency_s;	/* by message: when it left, then how
+					 * long it took */
 	double		 start_s, end_s, driver_s;
 	struct procs_usage idle, last, held, life;
 	long		 pss_peak_kib, private_peak_kib;
@@ -115,17 +127,33 @@ on_hold(void *arg)
 	loop_stop(d->loop, 0);
 }
 
+/* The address; a % in it is a number from 0 to domains - 1, in turn. */
+static const char *
+address_of(const char *pattern, int64_t i, int64_t domains,
+    char text[ADDRESS_MAX])
+{
+	size_t before = strcspn(pattern, "%");
+
+	if (pattern[before] == '\0')
+		return pattern;
+	snprintf(text, ADDRESS_MAX, "%.*s%jd%s", (int)before, pattern,
+	    (intmax_t)(i % domains), pattern + before + 1);
+	return text;
+}
+
+/* The message i of those there are. */
 static void
-send_one(struct drive *d)
+put_message(struct drive *d, uint64_t id, int64_t i, struct rcpt *rcpts,
+    uint32_t nrcpt)
 {
 	struct buf *out = channel_out(d->channel);
 	const struct messages *m = &d->messages;
-	uint64_t at = m->offsets[d->sent];
+	uint64_t at = m->offsets[i];
 	struct envelope env = {
 		.id = "", .relay = d->relay, .sender = d->sender,
-		.rcpts = d->rcpts, .nrcpt = d->nrcpt,
+		.rcpts = rcpts, .nrcpt = nrcpt,
 		.body = { .fd = -1, .offset = at,
-		    .len = m->offsets[d->sent + 1] - at },
+		    .len = m->offsets[i + 1] - at },
 	};
 	size_t start = buf_len(out);
 
@@ -137,10 +165,61 @@ send_one(struct drive *d)
 		env.body.mem = m->mem + at;
 	else if ((env.body.fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		err(EX_OSERR, "dup");
-	d->sent++;
-	if (frame_put_deliver(out, (uint64_t)d->sent, &env) == -1)
+	if (frame_put_deliver(out, id, &env) == -1)
 		errx(EX_SOFTWARE, "message does not fit into a frame");
 	channel_queued(d->channel, start, env.body.fd);
+}
+
+static void
+send_one(struct drive *d)
+{
+	struct rcpt rcpts[RCPTS_MAX];
+	char text[ADDRESS_MAX];
+	int64_t i = d->sent++;
+
+	if (d->domains == 0) {
+		put_message(d, (uint64_t)d->sent, i, d->rcpts, d->nrcpt);
+		return;
+	}
+	rcpts[0] = d->rcpts[0];
+	rcpts[0].addr = address_of(d->rcpts[0].addr, i, d->domains, text);
+	put_message(d, (uint64_t)d->sent, i, rcpts, 1);
+}
+
+/* Of one message, which arrives nowhere. */
+static void
+send_beside(struct drive *d)
+{
+	int64_t i, most = d->beside_done + d->beside_in_flight;
+	double run_s = seconds(CLOCK_MONOTONIC) - d->start_s;
+	char text[ADDRESS_MAX];
+	struct rcpt rcpt = { .addr = NULL };
+
+	if (d->beside_rate > 0 && most > (int64_t)(run_s *
+	    (double)d->beside_rate))
+		most = (int64_t)(run_s * (double)d->beside_rate);
+	while (d->beside_sent < most && d->done < d->count) {
+		i = d->beside_sent++;
+		rcpt.addr = address_of(d->beside, i, d->beside_domains, text);
+		put_message(d, BESIDE_ID + (uint64_t)i, 0, &rcpt, 1);
+	}
+}
+
+/* At fixed times, however late an answer is; those that are due by now. */
+static void
+send_by_rate(struct drive *d)
+{
+	double now_s = seconds(CLOCK_MONOTONIC), due_s;
+
+	while (d->sent < d->count) {
+		due_s = d->start_s + (double)d->sent / (double)d->rate;
+		if (due_s > now_s) {
+			timer_set(&d->next, 1);
+			return;
+		}
+		d->latency_s[d->sent] = now_s;
+		send_one(d);
+	}
 }
 
 static void
@@ -148,6 +227,12 @@ on_send(void *arg)
 {
 	struct drive *d = arg;
 
+	if (d->beside != NULL)
+		send_beside(d);
+	if (d->rate > 0) {
+		send_by_rate(d);
+		return;
+	}
 	while (d->sent < d->count && d->sent - d->done < d->in_flight)
 		send_one(d);
 }
@@ -164,6 +249,16 @@ start_run(struct drive *d)
 	loop_later(d->loop, &d->send_later);
 }
 
+/* The run is over, and nothing else is under way. */
+static void
+stop_if_done(struct drive *d)
+{
+	if (d->hold_ms > 0)
+		timer_set(&d->hold, d->hold_ms);
+	else if (d->beside_done == d->beside_sent)
+		loop_stop(d->loop, 0);
+}
+
 static void
 end_run(struct drive *d)
 {
@@ -171,10 +266,7 @@ end_run(struct drive *d)
 	d->driver_s = seconds(CLOCK_PROCESS_CPUTIME_ID) - d->driver_s;
 	d->last = usage_now(d);
 	timer_stop(&d->sample);
-	if (d->hold_ms > 0)
-		timer_set(&d->hold, d->hold_ms);
-	else
-		loop_stop(d->loop, 0);
+	stop_if_done(d);
 }
 
 static void
@@ -199,6 +291,8 @@ got_ready(struct drive *d, const struct frame *f)
 	}
 	if (d->in_flight > window)
 		d->in_flight = window;
+	if (d->beside_in_flight > window)
+		errx(EX_USAGE, "--beside-in-flight: the window is %u", window);
 	start_run(d);
 }
 
@@ -235,6 +329,10 @@ got_result(struct drive *d, const struct frame *f)
 
 	if (frame_get_result(f, NULL, &index, &a, &error) == -1)
 		errx(EX_PROTOCOL, "RESULT: %s", error);
+	if (f->id >= BESIDE_ID) {
+		d->beside_answers[a.reply.cls]++;
+		return;
+	}
 	d->answers[a.reply.cls]++;
 	if (a.reply.cls == REPLY_DELIVERED || d->is_complaining)
 		return;
@@ -244,6 +342,24 @@ got_result(struct drive *d, const struct frame *f)
 		warnx("message %ju: %u %s", (uintmax_t)f->id, a.reply.code,
 		    a.reply.text);
 	arena_free(arena);
+}
+
+static void
+got_done(struct drive *d, const struct frame *f)
+{
+	if (f->id >= BESIDE_ID) {
+		d->beside_done++;
+		if (d->done == d->count)
+			stop_if_done(d);
+	} else {
+		if (d->rate > 0)
+			d->latency_s[f->id - 1] = seconds(CLOCK_MONOTONIC) -
+			    d->latency_s[f->id - 1];
+		if (++d->done == d->count)
+			end_run(d);
+	}
+	if (d->done < d->count)
+		loop_later(d->loop, &d->send_later);
 }
 
 static void
@@ -260,12 +376,8 @@ on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 		got_ready(d, f);
 	else if (f->type == FRAME_RESULT)
 		got_result(d, f);
-	else if (f->type == FRAME_DONE) {
-		if (++d->done == d->count)
-			end_run(d);
-		else
-			loop_later(d->loop, &d->send_later);
-	}
+	else if (f->type == FRAME_DONE)
+		got_done(d, f);
 }
 
 static void
@@ -358,6 +470,37 @@ per_message(const struct drive *d, const char *name, double s)
 	printf("%s %.2f us\n", name, s * 1e6 / (double)d->count);
 }
 
+static int
+by_size(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Without the first tenth, for whom connections had to be opened. */
+static void
+report_latency(const struct drive *d)
+{
+	size_t skip = (size_t)d->count / 10, n = (size_t)d->count - skip;
+	double *s = d->latency_s + skip;
+
+	qsort(s, n, sizeof(*s), by_size);
+	printf("latency_p50 %.3f ms\n", s[n / 2] * 1e3);
+	printf("latency_p99 %.3f ms\n", s[n * 99 / 100] * 1e3);
+	printf("latency_max %.3f ms\n", s[n - 1] * 1e3);
+}
+
+static void
+report_beside(const struct drive *d)
+{
+	printf("beside_sent %jd messages\n", (intmax_t)d->beside_sent);
+	printf("beside_lost %jd messages\n", (intmax_t)(d->beside_sent -
+	    d->beside_done));
+	printf("beside_delivered %ju messages\n",
+	    (uintmax_t)d->beside_answers[REPLY_DELIVERED]);
+}
+
 static void
 report(const struct drive *d)
 {
@@ -371,6 +514,10 @@ report(const struct drive *d)
 	if (d->done < d->count)
 		return;
 	printf("seconds %.3f s\n", d->end_s - d->start_s);
+	if (d->rate > 0)
+		report_latency(d);
+	if (d->beside != NULL)
+		report_beside(d);
 	printf("msgs_per_s %.0f 1/s\n",
 	    (double)d->count / (d->end_s - d->start_s));
 	per_message(d, "driver_cpu_us_per_msg", d->driver_s);
@@ -416,7 +563,14 @@ usage(void)
 	    "  --hold=MS       then keep all open and look at it again\n"
 	    "  --timeout=MS    for all (120000)\n"
 	    "  --relay=NAME    (bench)\n"
-	    "  --from=ADDRESS  --to=ADDRESS...\n", stderr);
+	    "  --from=ADDRESS  --to=ADDRESS...\n"
+	    "  --domains=N     a % in the one --to: 0 to N-1, in turn\n"
+	    "  --rate=N        so many messages a second, whatever is without "
+	    "an answer\n"
+	    "  --beside=ADDRESS --beside-domains=N --beside-in-flight=N\n"
+	    "                  the first message to there as well, all the "
+	    "while,\n"
+	    "  --beside-rate=N so many a second at most\n", stderr);
 	exit(EX_USAGE);
 }
 
@@ -447,6 +601,14 @@ take_option(struct drive *d, int c, char *arg)
 	case 'r': d->relay = arg; break;
 	case 'F': d->sender = arg; break;
 	case 'P': d->pid = (pid_t)number(arg, 1, INT32_MAX); break;
+	case 'D': d->domains = number(arg, 1, INT32_MAX); break;
+	case 'R': d->rate = number(arg, 1, 1000000); break;
+	case 'b': d->beside = arg; break;
+	case 'B': d->beside_domains = number(arg, 1, INT32_MAX); break;
+	case 'S': d->beside_rate = number(arg, 1, 1000000); break;
+	case 'I':
+		d->beside_in_flight = number(arg, 1, FRAME_WINDOW_MAX);
+		break;
 	case 'T':
 		if (d->nrcpt == RCPTS_MAX)
 			usage();
@@ -472,6 +634,11 @@ take_options(struct drive *d, int argc, char **argv)
 		{ "timeout", 1, NULL, 't' }, { "socket", 1, NULL, 'u' },
 		{ "relay", 1, NULL, 'r' }, { "from", 1, NULL, 'F' },
 		{ "to", 1, NULL, 'T' }, { "pid", 1, NULL, 'P' },
+		{ "domains", 1, NULL, 'D' }, { "rate", 1, NULL, 'R' },
+		{ "beside", 1, NULL, 'b' },
+		{ "beside-domains", 1, NULL, 'B' },
+		{ "beside-in-flight", 1, NULL, 'I' },
+		{ "beside-rate", 1, NULL, 'S' },
 		{ "option", 1, NULL, 'o' }, { NULL, 0, NULL, 0 }
 	};
 	int c;
@@ -484,6 +651,13 @@ take_options(struct drive *d, int argc, char **argv)
 		d->agent = argv + optind;
 	if (d->nrcpt == 0)
 		d->rcpts[d->nrcpt++].addr = "b@dst.example";
+	if (d->domains > 0 && d->nrcpt > 1)
+		usage();
+	if (d->beside_rate > 0 && d->rate == 0)
+		usage();		/* its timer is needed */
+	if (d->rate > 0)
+		d->latency_s = xcalloc((size_t)d->count,
+		    sizeof(*d->latency_s));
 }
 
 int
@@ -493,6 +667,7 @@ main(int argc, char **argv)
 	struct drive d = {
 		.relay = "bench", .sender = "a@src.example", .count = 10000,
 		.in_flight = 40, .timeout_ms = 120000,
+		.beside_in_flight = 1, .beside_domains = 1,
 	};
 	int status, ended = 0;
 
@@ -505,6 +680,7 @@ main(int argc, char **argv)
 	timer_init(&d.limit, d.loop, on_limit, &d);
 	timer_init(&d.sample, d.loop, on_sample, &d);
 	timer_init(&d.hold, d.loop, on_hold, &d);
+	timer_init(&d.next, d.loop, on_send, &d);
 	timer_set(&d.limit, d.timeout_ms);
 	d.channel = channel_new(d.loop, d.agent != NULL ? start_agent(&d) :
 	    connect_master(d.socket), OUT_BYTES_MAX, &ops, &d);
