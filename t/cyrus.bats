@@ -126,9 +126,11 @@ reused()
 
 @test "R-LM-08: side by side; equal recipients get it once" {
 	quota_kb=1000 cyrus_start
+	# Cyrus makes a mailbox at its first delivery, but not twenty at once.
+	VIA=agent give 0 host="127.0.0.1:$port" -- s@x.test bob
 	VIA=agent give 0 host="127.0.0.1:$port" --count=20 --parallel=20 -- \
 		s@x.test bob bob
 	rows 40
 	[[ $(cut -f 2,3 rows | uniq) == $'delivered\t250' ]]
-	[[ $(mails M) -eq 20 ]]
+	[[ $(mails M) -eq 21 ]]
 }

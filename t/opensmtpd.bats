@@ -78,7 +78,7 @@ in_clear()
 @test "R-TL-09: its TLS is broken: in clear, after one attempt" {
 	opensmtpd_start
 	both in_clear
-	peer_logged 2 'disconnected reason="io-error' log.peer
+	peer_logged 2 'disconnected reason="io-error: error:' log.peer
 	peer_logged 2 'disconnected reason=quit' log.peer
 }
 

@@ -317,3 +317,28 @@ marks()
 	print(*[(m + a).decode() for m, a in sorted(found, key=lambda f: f[1])])
 	EOP
 }
+
+# pf_relay_start [MAIN.CF-LINE...]: smtp-static to our host, as "out", with many
+# connections at once.
+pf_relay_start()
+{
+	[[ -n ${HOST:-} ]] || host_start "${FLAGS[@]}"
+	PF_SERVICES+=("$(agent_line out smtp-static "host=127.0.0.1:$port" \
+		ehlo_as=client.test concurrent_connections=5000 \
+		"${OPTIONS[@]}")")
+	pf_start 'default_transport = out:' \
+		'default_destination_concurrency_limit = 5000' \
+		'initial_destination_concurrency = 5000' \
+		'out_destination_recipient_limit = 50' "$@"
+}
+
+log_lines()
+{
+	grep -cE -- "$1" "$D/got.log" || :
+}
+
+# At least N messages wait for the host's answer.
+late_are()
+{
+	[[ $(log_lines '^late$') -ge $1 ]]
+}
