@@ -51,12 +51,16 @@ int
 route_hosts_parse(const char *text, uint16_t default_port, struct arena *arena,
     struct route_host **hosts_r, size_t *n_r, const char **error_r)
 {
-	struct route_host *hosts = arena_alloc(arena,
-	    ROUTE_HOSTS_MAX * sizeof(*hosts));
-	const char *p = text, *one;
+	struct route_host *hosts;
+	const char *p, *one;
 	size_t len, n = 0;
 
-	for (; *p != '\0'; p += len + strspn(p + len, ", ")) {
+	for (p = text; *p != '\0' && n < ROUTE_HOSTS_MAX; n++) {
+		p += strcspn(p, ", ");
+		p += strspn(p, ", ");
+	}
+	hosts = arena_alloc(arena, n * sizeof(*hosts));
+	for (n = 0, p = text; *p != '\0'; p += len + strspn(p + len, ", ")) {
 		len = strcspn(p, ", ");
 		one = arena_strndup(arena, p, len);
 		*error_r = "more hosts than are allowed";
