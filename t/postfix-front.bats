@@ -72,17 +72,18 @@ relay_start()
 	cases = [b''.join(b'%d' % (n % 10) * n + b'\r\n' for n in (2047, 2048, 2049, 4096, 5000, 0, 1)),
 	    b'x' * 70000 + b'\r\n', b'', b'.\r\n..\r\n.a\r\n', bytes(range(128, 256)) + b'\r\n',
 	    b'nul \0 here\r\n', b'\r\n\r\n\r\n', b'0123456789abcde\r\n' * 3000,
-	    b'l' * 10000000 + b'\r\nend\r\n']
+	    b'l' * 10000000 + b'\r\nend\r\n', b'%070d\r\n' % 7 * 30000,
+	    b'.%069d\r\n' % 7 * 30000]
 	for i, c in enumerate(cases):
 	    open('%s/c%d' % (d, i), 'wb').write(head + c)
 	EOP
-	for i in {0..8}; do
+	for i in {0..10}; do
 		pf_send "b@b.test" <"$D/c$i"
 		WAIT=60 pf_empty
 		tail -c "$(wc -c <"$D/c$i")" "$D/got/$((i + 1))" >"$D/tail"
 		cmp "$D/tail" "$D/c$i" || { echo "case $i"; false; }
 	done
-	pf_logged 9 status=sent
+	pf_logged 11 status=sent
 	pf_calm
 }
 

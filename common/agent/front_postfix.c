@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@
 #define FILES_KEPT	24	/* descriptors that are no delivery's */
 #define FILES_PER_JOB	4
 #define WINDOW_DEFAULT	1000
+#define KEPT_BYTES	(16 * 1024 * 1024)
 #define NLISTEN		(sizeof(((struct postfix_front *)0)->listeners) / \
 			    sizeof(struct event))
 
@@ -347,6 +349,10 @@ serve(struct postfix_front *f)
 	f->jobs_max = jobs_max(f);
 	a->front = f;
 	a->on_idle = on_idle;
+	/* Memory of messages is used again; the agent gives it back when it
+	 * rests. */
+	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	timer_init(&f->sweep, a->loop, on_sweep, f);
 	listen_to_all(f);
 	f->idle_since_ms = loop_now_ms(a->loop);

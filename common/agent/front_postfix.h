@@ -61,7 +61,7 @@ struct postfix_front {
 	struct timer	 sweep;
 	TAILQ_HEAD(, job) jobs;
 	uint32_t	 njobs, jobs_max;
-	uint64_t	 memory;	/* of messages in memfds, bytes */
+	uint64_t	 memory;	/* of larger messages, bytes */
 	bool		 is_full;	/* accepts nothing at the moment */
 	bool		 is_draining;
 	bool		 has_served;
@@ -94,6 +94,12 @@ struct outcome {
 	uint8_t		 nsteps, step;
 };
 
+/* A message in memory. */
+struct message_copy {
+	struct later	 gone;
+	char		 bytes[];
+};
+
 struct job {
 	TAILQ_ENTRY(job) next;
 	struct postfix_front *f;
@@ -109,9 +115,10 @@ struct job {
 
 	/* a message too large for memory, being copied */
 	struct timer	 step;
+	struct message_copy *copy;	/* or in a file */
 	int		 body_fd;
 	uint64_t	 body_len;
-	uint64_t	 memory;	/* part of the front's */
+	uint64_t	 memory;	/* of copy; part of the front's */
 	struct body_scan scan;
 
 	struct outcome	*outcomes;
@@ -128,6 +135,7 @@ void	job_reply(struct job *);
 void	job_release(struct job *);
 /* Reads the message: job_deliver(), or one of the two below, comes of it. */
 void	job_read_message(struct job *);
+void	job_free_copy(struct job *);
 /* The message is there: in memory, or bytes NULL for the job's copy. */
 void	job_deliver(struct job *, const char *bytes);
 /* For all recipients, with a reason in the queue's listing. */

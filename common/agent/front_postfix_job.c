@@ -55,7 +55,7 @@ job_release(struct job *j)
 		timer_clear(&j->step);
 	TAILQ_REMOVE(&f->jobs, j, next);
 	f->njobs--;
-	f->memory -= j->memory;
+	job_free_copy(j);
 	if (j->queue_fd != -1)
 		close(j->queue_fd);
 	if (j->body_fd != -1)
@@ -232,7 +232,9 @@ fill_body(const struct job *j, struct envelope *e, const char *mem)
 		e->body.mem = mem;
 		return 0;
 	}
-	if ((e->body.fd = fcntl(j->body_fd, F_DUPFD_CLOEXEC, 3)) == -1)
+	if (j->copy != NULL)
+		e->body.mem = j->copy->bytes;
+	else if ((e->body.fd = fcntl(j->body_fd, F_DUPFD_CLOEXEC, 3)) == -1)
 		return -1;
 	e->body_type = facts->has_8bit ? BODY_8BITMIME : BODY_7BIT;
 	if (facts->is_clean)

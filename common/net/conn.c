@@ -371,6 +371,19 @@ conn_has_room(const struct conn *c)
 	return !c->is_waiting && !c->is_shaking && buf_is_empty(&c->out);
 }
 
+/* What a call moved; a connection that is broken or full is waited for. */
+static int64_t
+moved(struct conn *c, ssize_t did)
+{
+	if (did >= 0)
+		return did;
+	if (errno == EPIPE || errno == ECONNRESET)
+		errno = EAGAIN;		/* the reading side tells */
+	if (errno == EAGAIN)
+		wait_write(c, true);
+	return -1;
+}
+
 int64_t
 conn_sendfile(struct conn *c, int fd, uint64_t offset, size_t n)
 {
@@ -382,13 +395,22 @@ conn_sendfile(struct conn *c, int fd, uint64_t offset, size_t n)
 		    c->layer_ops->sendfile(c->layer, fd, offset, n) :
 		    sendfile(c->fd, fd, &at, n);
 	while (did == -1 && errno == EINTR);
-	if (did >= 0)
-		return did;
-	if (errno == EPIPE || errno == ECONNRESET)
-		errno = EAGAIN;		/* the reading side tells */
-	if (errno == EAGAIN)
-		wait_write(c, true);
-	return -1;
+	return moved(c, did);
+}
+
+int64_t
+conn_send(struct conn *c, const char *p, size_t n)
+{
+	ssize_t did;
+
+	if (c->layer_ops != NULL) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	do
+		did = send(c->fd, p, n, MSG_NOSIGNAL);
+	while (did == -1 && errno == EINTR);
+	return moved(c, did);
 }
 
 size_t

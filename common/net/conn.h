@@ -64,6 +64,8 @@ bool		 conn_has_room(const struct conn *);
  */
 int64_t		 conn_sendfile(struct conn *, int fd, uint64_t offset,
 		    size_t n);
+/* The same with memory; EOPNOTSUPP over TLS. */
+int64_t		 conn_send(struct conn *, const char *, size_t);
 size_t		 conn_pending(const struct conn *);	/* kept, not sent */
 /* The local address, as text. */
 int		 conn_local(const struct conn *, struct addr *);

@@ -12,8 +12,6 @@
 #include "smtp/dialogue.h"
 #include "smtp/tx.h"
 
-#define EARLY_BYTES	(32 * 1024)
-
 void
 dialogue_take_words(struct smtp_session *s, struct reply *r,
     const struct raw_reply *raw, enum smtp_verb verb)
@@ -254,10 +252,10 @@ prepare(struct smtp_session *s)
 	 * given an end of data of its own after the look at it.
 	 */
 	tx->is_raw = (tx->job->look->facts.is_clean || tx->is_binary) &&
-	    tx->source.mem == NULL &&
+	    (tx->source.mem == NULL || tx->source.len > EARLY_BYTES) &&
 	    tx->writer == NULL &&
 	    (tx->is_chunked || (!tx->job->look->facts.has_dot_line &&
-	    body_is_sealed(&tx->source)));
+	    (tx->source.mem != NULL || body_is_sealed(&tx->source))));
 	crlf_init(&tx->crlf, !tx->is_chunked);
 	if (tx->is_early)
 		tx_announce_end(s, tx);

@@ -64,12 +64,13 @@ body_failed(struct smtp_session *s, int error)
 	session_fail(s, &r, FAIL_LOCAL);
 }
 
-/* Nothing to change: the kernel moves the bytes. */
+/* Nothing to change: the bytes go to the socket from where they are. */
 static void
 body_send_raw(struct smtp_session *s)
 {
 	struct smtp_tx *tx = s->tx;
 	uint64_t left = body_left(&tx->reader);
+	size_t most;
 	int64_t n;
 
 	session_flush(s);
@@ -77,9 +78,11 @@ body_send_raw(struct smtp_session *s)
 		return;
 	if (tx->end == UNSAID)		/* the rest waits for the asker */
 		left -= PIECE_BYTES;
-	n = conn_sendfile(s->conn, tx->source.fd,
-	    tx->source.offset + tx->reader.at,
-	    left > RAW_BYTES ? RAW_BYTES : (size_t)left);
+	most = left > RAW_BYTES ? RAW_BYTES : (size_t)left;
+	n = tx->source.mem != NULL ?
+	    conn_send(s->conn, tx->source.mem + tx->reader.at, most) :
+	    conn_sendfile(s->conn, tx->source.fd,
+	    tx->source.offset + tx->reader.at, most);
 	if (n == 0)
 		body_failed(s, EIO);
 	else if (n > 0) {

@@ -230,8 +230,9 @@ is_vouched(const struct smtp_session *s, const struct smtp_tx *tx)
 
 	return (env->flags & ENV_WIRE_FORM) != 0 &&
 	    (env->body_type == BODY_7BIT || env->body_type == BODY_8BITMIME) &&
-	    (env->flags & ENV_SMTPUTF8) == 0 && tx->source.mem == NULL &&
-	    tx->source.len > KEEP_BYTES && s->conf->chunking &&
+	    (env->flags & ENV_SMTPUTF8) == 0 &&
+	    tx->source.len > (tx->source.mem == NULL ? KEEP_BYTES :
+	    EARLY_BYTES) && s->conf->chunking &&
 	    (s->offer.exts & EXT_CHUNKING) != 0 &&
 	    s->conf->nul_bytes == NUL_SEND;
 }

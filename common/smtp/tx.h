@@ -16,6 +16,10 @@
 #include "net/loop.h"
 #include "smtp/session.h"
 
+/* A message in memory that is no larger may go with its commands in one piece;
+ * a larger one goes to the socket from where it is. */
+#define EARLY_BYTES	(32 * 1024)
+
 enum waiver { WAIVER_UNKNOWN, WAIVER_NONE, WAIVER_GIVEN };
 
 /* What a look at a delivery's message has shown. */
