@@ -367,7 +367,7 @@ while True:
 @test "pflogsumm counts what we log" {
 	relay_start
 	pf_send ok1@b.test ok2@b.test defer@b.test bounce@b.test <"$D/M"
-	pf_logged 2 status=sent
+	pf_logged 2 'to=<ok.@b.test>.*status=sent'
 	pf_logged 1 status=deferred
 	pf_logged 1 status=bounced
 	pflogsumm "$PFLOG" >"$D/sum"
