@@ -178,41 +178,63 @@ cmd_submit(const char *path, int argc, char **argv)
 static int
 explain_by(const struct relay_conf *r, bool is_probe, int argc, char **argv)
 {
-	const char **args = xcalloc(2 * r->noptions + (size_t)argc + 4,
-	    sizeof(*args));
+	struct arena *arena = arena_new(4096);
 	size_t n = 0, i;
+	char **args = arena_calloc(arena, 2 * r->noptions + (size_t)argc + 4,
+	    sizeof(*args));
 	int j;
 
 	args[n++] = r->program;
 	for (i = 0; i < r->noptions; i++) {
+		args[n++] = arena_strdup(arena, "-o");
+		args[n++] = arena_printf(arena, "%s=%s", r->options[i].name,
+		    r->options[i].value);
+	}
+	if (!is_probe)
+		args[n++] = arena_strdup(arena, "--explain");
+	for (j = 0; j < argc; j++)
+		args[n++] = argv[j];
+	execv(r->program, args);
+	warn("%s", r->program);
+	arena_free(arena);
+	return EX_OSFILE;
+}
+
+static bool
+shows_password(const struct relay_conf *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->noptions; i++)
 		if (strcmp(r->options[i].name, "credentials.password") == 0) {
 			warnx("explain: relay %s has its password in the "
 			    "configuration, and on a command line everybody "
 			    "would see it; credentials.password_file keeps it "
 			    "in a file", r->name);
-			return EX_CONFIG;
+			return true;
 		}
-		args[n++] = "-o";
-		args[n++] = xasprintf("%s=%s", r->options[i].name,
-		    r->options[i].value);
-	}
-	if (!is_probe)
-		args[n++] = "--explain";
-	for (j = 0; j < argc; j++)
-		args[n++] = argv[j];
-	execv(r->program, (char **)(uintptr_t)args);
-	warn("%s", r->program);
-	return EX_OSFILE;
+	return false;
+}
+
+static struct relay_conf *
+find_relay(struct config *config, const char *name)
+{
+	struct relay_conf *r;
+
+	TAILQ_FOREACH(r, &config->relays, next)
+		if (strcmp(r->name, name) == 0)
+			return r;
+	return NULL;
 }
 
 static int
 cmd_explain(const char *path, int argc, char **argv)
 {
 	const char *relay = NULL, *value;
+	int i, n = 0, status = EX_CONFIG;
 	struct config *config;
 	struct relay_conf *r;
 	bool is_probe = false;
-	int i, n = 0;
 
 	for (i = 1; i < argc; i++)
 		if ((value = option_value(argv[i], "--relay")) != NULL)
@@ -226,13 +248,14 @@ cmd_explain(const char *path, int argc, char **argv)
 		return EX_USAGE;
 	}
 	config = config_load(path);
-	TAILQ_FOREACH(r, &config->relays, next)
-		if (strcmp(r->name, relay) == 0)
-			return r->is_faulty ? probe_check(path) :
-			    explain_by(r, is_probe, n, argv);
-	warnx("explain: %s has no relay %s", path, relay);
+	if ((r = find_relay(config, relay)) == NULL)
+		warnx("explain: %s has no relay %s", path, relay);
+	else if (r->is_faulty)
+		status = probe_check(path);
+	else if (!shows_password(r))
+		status = explain_by(r, is_probe, n, argv);
 	config_unref(config);
-	return EX_CONFIG;
+	return status;
 }
 
 /* ---- the others ---- */
