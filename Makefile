@@ -309,8 +309,9 @@ define put
 
 endef
 
+# With AS_BUILT=1 nothing is built for it, whatever PREFIX says.
 ## install: below DESTDIR and PREFIX=/usr/local; an existing config is kept
-install: all
+install: $(if $(AS_BUILT),,all)
 	$(foreach f,$(PROGS),$(call put,755,$f,$(f:$(BUILD)/%=$(D)/%)))
 	$(foreach f,$(MAN),$(call put,644,$f,$(call man_to,$f)))
 	$(foreach f,$(PUBLIC_HDRS),$(call put,644,$f,$(call hdr_to,$f)))

@@ -63,7 +63,7 @@ bytes_kept()
 	messages
 	both bytes_kept tls_mode=none
 	grep -qE '^Received: from client.test ' "$(mails alice)"
-	peer_logged 0 'io-error' log.peer
+	peer_logged 0 'io-error: error:' log.peer
 }
 
 in_clear()
@@ -87,7 +87,7 @@ in_clear()
 	VIA=agent give 75 host="127.0.0.1:$port" tls_mode=require -- s@x.test \
 		alice@example.com
 	row 1 alice@example.com transient 451 4.7.5 'TLS handshake with * failed: *'
-	peer_logged 1 'disconnected reason="io-error' log.peer
+	peer_logged 1 'disconnected reason="io-error: error:' log.peer
 	peer_logged 0 'smtp message' log.peer
 }
 

@@ -384,8 +384,10 @@ run(struct agent *a, int argc, char **argv)
 		return usage(a->ops, EX_USAGE);
 	cli_set_rcpts(&f.cli, (const char **)argv + i, (uint32_t)(argc - i));
 	a->want_trace = f.cli.trace;
-	if (check_wishes(&f) == -1)
+	if (check_wishes(&f) == -1) {
+		cli_clear(&f.cli);
 		return EX_USAGE;
+	}
 	raise_files_limit();
 	if (agent_start(a, error, sizeof(error)) == -1) {
 		warnx("%s", error);
