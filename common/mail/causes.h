@@ -97,6 +97,7 @@ CAUSE(AGENT_MISSING,	451, 4, 3, 0, BY_MASTER, "delivery agent of relay %s is not
 CAUSE(MASTER_STOPPING,	421, 4, 3, 2, BY_MASTER, "nexthop is stopping")
 CAUSE(MASTER_LOST,	451, 4, 3, 0, BY_MASTER, "connection to nexthop-master lost before the answer; message may have been delivered")
 CAUSE(QUEUE_TIME,	451, 4, 3, 2, BY_MASTER, "relay %s is busy")
+CAUSE(QUEUE_FULL,	451, 4, 3, 2, BY_MASTER, "relay %s is busy: its queue is full")
 CAUSE(FORWARD_LOOP,	554, 5, 4, 6, BY_MASTER, "mail loop: forwarded %llu times, and relay %s forwards it again to %s")
 CAUSE(FORWARD_FAILED,	451, 4, 3, 0, BY_MASTER, "cannot forward to relay %s: %s")
 CAUSE(FORWARD_ALONE,	451, 4, 3, 5, BY_AGENT,	"cannot forward to relay %s: that takes nexthop-master")

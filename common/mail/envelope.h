@@ -84,6 +84,7 @@ struct envelope {
 	uint32_t	 attempts;	/* earlier ones */
 	uint32_t	 deadline_s;	/* from receipt; 0 = none */
 	uint8_t		 hops;		/* how often relays forwarded it */
+	bool		 no_wait;	/* a full queue shall answer at once */
 	struct body	 body;
 };
 

@@ -19,6 +19,7 @@ static const char *const type_names[] = {
 	[FRAME_CANCEL] = "CANCEL",	[FRAME_STATS] = "STATS",
 	[FRAME_DRAIN] = "DRAIN",	[FRAME_COMMAND] = "COMMAND",
 	[FRAME_OUTPUT] = "OUTPUT",	[FRAME_EXIT] = "EXIT",
+	[FRAME_LISTEN] = "LISTEN",	[FRAME_LOG] = "LOG",
 };
 #define NTYPES	(sizeof(type_names) / sizeof(type_names[0]))
 
@@ -309,6 +310,8 @@ frame_put_deliver(struct buf *b, uint64_t id, const struct envelope *e)
 		frame_put_u32(&o, ATTR_DEADLINE, e->deadline_s);
 	if (e->hops != 0)
 		frame_put_u8(&o, ATTR_HOPS, e->hops);
+	if (e->no_wait)
+		frame_put(&o, ATTR_NO_WAIT, "", 0);
 	if (e->body.mem != NULL) {
 		if (e->body.len > FRAME_INLINE_BODY_MAX)
 			o.failed = true;
@@ -337,6 +340,8 @@ static bool
 deliver_attr_fits(const struct attr *a)
 {
 	switch (a->tag) {
+	case ATTR_NO_WAIT:
+		return a->len == 0;
 	case ATTR_NOTIFY:
 	case ATTR_RET:
 	case ATTR_BODY_TYPE:
@@ -401,7 +406,7 @@ deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
 	uint64_t bit;
 
 	if (a->tag != ATTR_RELAY &&
-	    (a->tag < ATTR_ENV_ID || a->tag > ATTR_HOPS))
+	    (a->tag < ATTR_ENV_ID || a->tag > ATTR_NO_WAIT))
 		return 0;
 	if (!deliver_attr_fits(a)) {
 		*error_r = "attribute of wrong length";
@@ -442,6 +447,9 @@ deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
 		break;
 	case ATTR_HOPS:
 		s->facts.hops = a->data[0];
+		break;
+	case ATTR_NO_WAIT:
+		s->facts.no_wait = true;
 		break;
 	default:
 		break;
@@ -547,6 +555,9 @@ envelope_number(struct envelope *e, const struct attr *a)
 		break;
 	case ATTR_HOPS:
 		e->hops = a->data[0];
+		break;
+	case ATTR_NO_WAIT:
+		e->no_wait = true;
 		break;
 	case ATTR_BODY_RANGE:
 		e->body.offset = get_be64(a->data);
@@ -731,6 +742,45 @@ frame_result_index(const struct frame *f, uint32_t *index_r)
 			found++;
 		}
 	return n == 0 && found == 1 ? 0 : -1;
+}
+
+/* ---- LISTEN ---- */
+
+int
+frame_put_listen(struct buf *b, const char *address)
+{
+	struct frame_out o;
+
+	frame_begin(&o, b, FRAME_LISTEN, 0, FRAME_HAS_FD);
+	frame_put_text(&o, ATTR_ADDRESS, address);
+	return frame_end(&o);
+}
+
+int
+frame_get_listen(const struct frame *f, struct arena *arena,
+    const char **address_r, const char **error_r)
+{
+	struct attr a;
+	size_t at = 0;
+	int n;
+
+	*address_r = NULL;
+	while ((n = frame_next(f, &at, &a)) == 1) {
+		if (a.tag == ATTR_ADDRESS && *address_r == NULL) {
+			if ((*address_r = attr_text(&a, arena)) == NULL)
+				break;
+		} else if ((a.tag & ATTR_SKIPPABLE) == 0)
+			break;
+	}
+	if (n != 0)
+		*error_r = "malformed attribute in LISTEN";
+	else if (*address_r == NULL || **address_r == '\0')
+		*error_r = "LISTEN without an address";
+	else if ((f->flags & FRAME_HAS_FD) == 0)
+		*error_r = "LISTEN without a socket";
+	else
+		return 0;
+	return -1;
 }
 
 /* ---- STAGE ---- */

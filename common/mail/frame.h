@@ -43,11 +43,15 @@ enum frame_type {
 	FRAME_FORWARD = 8,	/* agent: RCPT_SET?, RELAY, [NEXTHOP SOURCE EHLO] */
 	FRAME_CANCEL = 9,	/* asker: no attributes */
 	FRAME_STATS = 10,	/* agent: (STAT_NAME, STAT_VALUE)* */
-	FRAME_DRAIN = 11,	/* asker: no attributes */
+	FRAME_DRAIN = 11,	/* asker: no attributes; to a submitter: connect
+				 * anew for further deliveries */
 	/* operator's control socket of the master */
 	FRAME_COMMAND = 12,	/* nexthop: COMMAND, (ARGUMENT)* */
 	FRAME_OUTPUT = 13,	/* master: TEXT */
-	FRAME_EXIT = 14		/* master: STATUS */
+	FRAME_EXIT = 14,	/* master: STATUS */
+	/* to children of the master */
+	FRAME_LISTEN = 15,	/* asker: ADDRESS; with a listening socket */
+	FRAME_LOG = 16		/* asker: no attributes; with the log file */
 };
 
 /* Tags; with bit 15 set a receiver that does not know the tag skips it. */
@@ -90,6 +94,7 @@ enum frame_attr {
 	ATTR_BODY = 36,		/* bytes, at most FRAME_INLINE_BODY_MAX */
 	ATTR_BODY_RANGE = 37,	/* u64 offset, u64 length; with FRAME_HAS_FD */
 	ATTR_HOPS = 38,		/* u8: how often it was forwarded */
+	ATTR_NO_WAIT = 39,	/* empty: a full queue is an answer */
 
 	ATTR_STAGE = 48,	/* u8: enum stage */
 	ATTR_RCPT_SET = 49,	/* u32 each, ascending indexes; absent = all */
@@ -97,7 +102,7 @@ enum frame_attr {
 	ATTR_REPLY = 51,	/* class u8, by u8, code u16, dsn 3 x u8, stage u8 */
 	ATTR_TEXT = 52,		/* text; LF between lines */
 	ATTR_HOST = 53,		/* text */
-	ATTR_ADDRESS = 54,	/* text */
+	ATTR_ADDRESS = 54,	/* text; in LISTEN "unix:/path", "inet:[::1]:24" */
 	ATTR_PORT = 55,		/* u16 */
 	ATTR_TLS = 56,		/* text: "TLSv1.3 TLS_AES_256_GCM_SHA384 ..." */
 	ATTR_TIMES = 57,	/* u32 x 4, ms: waiting, connecting and greeting
@@ -196,6 +201,7 @@ struct deliver_facts {
 	uint32_t	 nrcpt;
 	uint32_t	 deadline_s;
 	uint8_t		 hops;
+	bool		 no_wait;
 };
 int	frame_deliver_facts(const struct frame *, struct deliver_facts *,
 	    const char **error_r);
@@ -264,6 +270,14 @@ int	frame_get_forward(const struct frame *, struct arena *,
 int	frame_put_forwarded(struct buf *, const struct frame *deliver,
 	    const uint8_t *chosen, const struct forward *, uint8_t hops,
 	    uint32_t deadline_s);
+
+/*
+ * LISTEN: the caller sends the socket with the frame's first byte.  Decode: the
+ * address goes into the arena; -1: it is malformed, or came without a socket.
+ */
+int	frame_put_listen(struct buf *, const char *address);
+int	frame_get_listen(const struct frame *, struct arena *,
+	    const char **address_r, const char **error_r);
 
 /* Change the id of an encoded frame, or the index of a RESULT, in place. */
 void	frame_set_id(void *frame, uint64_t id);

@@ -76,6 +76,7 @@ check_again(const struct envelope *e, const struct frame *f,
 	    again.arrival_ms == e->arrival_ms &&
 	    again.attempts == e->attempts &&
 	    again.deadline_s == e->deadline_s && again.hops == e->hops &&
+	    again.no_wait == e->no_wait &&
 	    again.body.len == e->body.len &&
 	    again.body.offset == e->body.offset);
 	check(same(again.id, e->id) && same(again.relay, e->relay) &&
@@ -104,7 +105,7 @@ deliver(const struct frame *f, struct arena *arena)
 	}
 	check(frame_get_deliver(f, -1, arena, &e, &error) == 0);
 	check(facts.nrcpt == e.nrcpt && facts.deadline_s == e.deadline_s &&
-	    facts.relay_len == strlen(e.relay));
+	    facts.relay_len == strlen(e.relay) && facts.no_wait == e.no_wait);
 	check_envelope(&e, f);
 	check_again(&e, f, arena);
 }
@@ -209,6 +210,26 @@ readdressed(const struct frame *f, struct arena *arena)
 	buf_clear(&out);
 }
 
+static void
+listens(const struct frame *f, struct arena *arena)
+{
+	const char *address, *again, *error = NULL;
+	struct frame g;
+	struct buf out;
+
+	if (frame_get_listen(f, arena, &address, &error) == -1) {
+		check(error != NULL);
+		return;
+	}
+	check(*address != '\0' && strlen(address) <= FRAME_TEXT_MAX);
+	buf_init(&out, FRAME_BYTES_MAX);
+	check(frame_put_listen(&out, address) == 0);
+	check(frame_parse(buf_data(&out), buf_len(&out), &g, &error) == 1);
+	check(frame_get_listen(&g, arena, &again, &error) == 0 &&
+	    same(address, again));
+	buf_clear(&out);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -237,6 +258,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		result(&f, arena);
 		forward(&f, arena);
 		readdressed(&f, arena);
+		listens(&f, arena);
 		frame_type_name(f.type);
 	}
 	arena_free(arena);

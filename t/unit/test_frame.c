@@ -62,7 +62,7 @@ test_header(void)
 	} rows[] = {
 		{ 16, 1, FRAME_DONE, 0, 16, 1, NULL },
 		{ 16, 1, FRAME_DONE, 1, 16, 1, NULL },
-		{ 16, 1, FRAME_EXIT, 0, 16, 1, NULL },
+		{ 16, 1, FRAME_LOG, 0, 16, 1, NULL },
 		{ 17, 1, FRAME_DONE, 0, 16, 0, NULL },
 		{ 1 << 20, 1, FRAME_DONE, 0, 16, 0, NULL },
 		{ 16, 1, FRAME_DONE, 0, 0, 0, NULL },
@@ -77,7 +77,7 @@ test_header(void)
 		{ 16, 0, FRAME_DONE, 0, 16, -1, "unknown frame version" },
 		{ 16, 2, FRAME_DONE, 0, 16, -1, "unknown frame version" },
 		{ 16, 1, 0, 0, 16, -1, "unknown frame type" },
-		{ 16, 1, FRAME_EXIT + 1, 0, 16, -1, "unknown frame type" },
+		{ 16, 1, FRAME_LOG + 1, 0, 16, -1, "unknown frame type" },
 		{ 16, 1, 255, 0, 16, -1, "unknown frame type" },
 		{ 16, 1, FRAME_DONE, 2, 16, -1, "unknown frame flag" },
 		{ 16, 1, FRAME_DONE, 0x8001, 16, -1, "unknown frame flag" },
@@ -103,7 +103,7 @@ test_header(void)
 	is_int(f.len, 99, "header: length known of four bytes");
 	is_str(frame_type_name(FRAME_DELIVER), "DELIVER", "name of a type");
 	is_str(frame_type_name(0), "?", "name of type 0");
-	is_str(frame_type_name(FRAME_EXIT + 1), "?", "name of no type");
+	is_str(frame_type_name(FRAME_LOG + 1), "?", "name of no type");
 	is_str(frame_type_name(UINT32_MAX), "?", "name of the largest type");
 }
 
@@ -464,7 +464,7 @@ static const struct deliver_row deliver_rows[] = {
 	{ "deadline twice", TWICE, .extra = { { ATTR_DEADLINE, 4, NIL },
 	    { ATTR_DEADLINE, 4, NIL } } },
 	{ "unknown below", UNKNOWN, .extra = { { 15, 0, "" } } },
-	{ "unknown above", UNKNOWN, .extra = { { ATTR_HOPS + 1, 0, "" } } },
+	{ "unknown above", UNKNOWN, .extra = { { ATTR_NO_WAIT + 1, 0, "" } } },
 	{ "tag 0", UNKNOWN, .extra = { { 0, 0, "" } } },
 	{ "tag of RESULT", UNKNOWN, .extra = { { ATTR_TEXT, 0, "" } } },
 	{ "tag 69", UNKNOWN, .extra = { { 69, 0, "" } } },
@@ -798,6 +798,85 @@ test_stage(void)
 	    "stage: bytes of a set");
 }
 
+static void
+test_no_wait(void)
+{
+	struct rcpt rcpt = { .addr = "r@x" };
+	struct envelope e = { .id = "", .relay = "", .sender = "", .nrcpt = 1,
+		.rcpts = &rcpt, .no_wait = true,
+		.body = { .mem = "x", .fd = -1, .len = 1 } }, got;
+	struct deliver_facts facts;
+	const char *error = NULL;
+	struct frame f;
+	int i;
+
+	for (i = 1; i >= 0; i--) {
+		e.no_wait = i;
+		buf_clear(&buf);
+		is_int(frame_put_deliver(&buf, 3, &e), 0, "no_wait: put");
+		is_int(frame_parse(buf_data(&buf), buf_len(&buf), &f, &error),
+		    1, "no_wait: a frame");
+		is_int(frame_deliver_facts(&f, &facts, &error), 0,
+		    "no_wait: facts");
+		is_int(facts.no_wait, i, "no_wait: for the router");
+		is_int(frame_get_deliver(&f, -1, arena, &got, &error), 0,
+		    "no_wait: got");
+		is_int(got.no_wait, i, "no_wait: for the agent");
+	}
+	begin(FRAME_DELIVER, 1, 0);
+	frame_put_text(&out, ATTR_SENDER, "");
+	frame_put_text(&out, ATTR_RCPT, "r@x");
+	frame_put_u8(&out, ATTR_NO_WAIT, 1);
+	frame_put(&out, ATTR_BODY, "x", 1);
+	f = finish();
+	is_int(frame_deliver_facts(&f, &facts, &error), -1,
+	    "no_wait: with data is a fault");
+}
+
+static void
+test_listen(void)
+{
+	static const struct {
+		const char	*address;
+		unsigned	 times;
+		uint16_t	 flags;
+		const char	*error;
+	} rows[] = {
+		{ "unix:/run/x", 1, FRAME_HAS_FD, NULL },
+		{ "inet:[::1]:24", 1, 0, "LISTEN without a socket" },
+		{ "", 1, FRAME_HAS_FD, "LISTEN without an address" },
+		{ "x", 0, FRAME_HAS_FD, "LISTEN without an address" },
+		{ "x", 2, FRAME_HAS_FD, "malformed attribute in LISTEN" },
+	};
+	const char *address, *error;
+	struct frame f;
+	size_t i;
+	unsigned n;
+
+	buf_clear(&buf);
+	is_int(frame_put_listen(&buf, "unix:/a"), 0, "listen: put");
+	is_int(frame_parse(buf_data(&buf), buf_len(&buf), &f, &error), 1,
+	    "listen: a frame");
+	is_int(frame_get_listen(&f, arena, &address, &error), 0,
+	    "listen: got");
+	is_str(address, "unix:/a", "listen: the address");
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		error = NULL;
+		begin(FRAME_LISTEN, 0, rows[i].flags);
+		for (n = 0; n < rows[i].times; n++)
+			frame_put_text(&out, ATTR_ADDRESS, rows[i].address);
+		f = finish();
+		is_int(frame_get_listen(&f, arena, &address, &error),
+		    rows[i].error == NULL ? 0 : -1, "listen: row");
+		is_str(error, rows[i].error, "listen: error");
+	}
+	begin(FRAME_LISTEN, 0, FRAME_HAS_FD);
+	frame_put_u8(&out, ATTR_STAGE, 1);
+	f = finish();
+	is_int(frame_get_listen(&f, arena, &address, &error), -1,
+	    "listen: what does not belong there");
+}
+
 int
 main(void)
 {
@@ -818,6 +897,8 @@ main(void)
 	test_answer();
 	test_answer_faults();
 	test_stage();
+	test_no_wait();
+	test_listen();
 	buf_clear(&buf);
 	arena_free(arena);
 	return done_testing();
