@@ -25,7 +25,7 @@ detach(struct exchange *x)
 	loop_forget(x->relay->loop, &x->go);
 	if (x->easy != NULL) {
 		if (x->state == EXCHANGE_RUNNING)
-			curl_multi_remove_handle(l->multi, x->easy->curl);
+			curl_loop_remove(&l->curl, x->easy->curl);
 		easy_give(x->relay, x->easy);
 		x->easy = NULL;
 	}
@@ -111,7 +111,7 @@ follow(struct exchange *x)
 		return false;
 	x->nhops++;
 	x->url = to.url;
-	curl_multi_remove_handle(x->link->multi, x->easy->curl);
+	curl_loop_remove(&x->link->curl, x->easy->curl);
 	http_body_rewind(&x->body);
 	x->at = 0;
 	x->is_end_given = false;
@@ -186,12 +186,11 @@ launch(struct exchange *x)
 	curl_easy_setopt(e->curl, CURLOPT_HTTPHEADER, x->headers);
 	x->state = EXCHANGE_RUNNING;
 	x->relay->requests++;
-	if ((rc = curl_multi_add_handle(x->link->multi, e->curl)) != CURLM_OK) {
+	if ((rc = curl_loop_add(&x->link->curl, e->curl)) != CURLM_OK) {
 		x->state = EXCHANGE_HELD;
 		exchange_fail(x, STAGE_NONE, CAUSE_LOCAL_ERROR,
 		    curl_multi_strerror(rc), NULL);
-	} else
-		link_kick(x->link);
+	}
 }
 
 static void
@@ -205,7 +204,7 @@ on_go(void *arg)
 		return;
 	}
 	curl_easy_pause(x->easy->curl, CURLPAUSE_CONT);
-	link_kick(x->link);
+	curl_loop_kick(&x->link->curl);
 }
 
 /*

@@ -14,164 +14,33 @@
 #include "http/relay.h"
 #include "net/addr_range.h"
 
-/* A socket of libcurl's. */
-struct sock {
-	LIST_ENTRY(sock) next;
-	struct link	*link;
-	struct event	 ev;
-	int		 fd;
-	short		 want;		/* what libcurl waits for */
-	short		 watched;	/* what ev is set to; 0: not set */
-};
-
-/* ---- what libcurl waits for ---- */
-
-/* What has ended is told, in libcurl's order; owners may begin anew. */
-static void
-take_ended(struct link *l)
-{
-	CURLMsg *msg;
-	int left;
-
-	while (!l->is_closed && (msg = curl_multi_info_read(l->multi,
-	    &left)) != NULL)
-		if (msg->msg == CURLMSG_DONE)
-			exchange_ended(msg->easy_handle, msg->data.result);
-}
+/* ---- what libcurl tells ---- */
 
 static void
-act(struct link *l, curl_socket_t fd, int bits)
+on_ended(void *arg, CURL *easy, CURLcode result)
 {
-	int running;
-
-	curl_multi_socket_action(l->multi, fd, bits, &running);
-	take_ended(l);
+	(void)arg;
+	exchange_ended(easy, result);
 }
 
-static void
-on_kick(void *arg)
-{
-	act(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-void
-link_kick(struct link *l)
-{
-	loop_later(l->relay->loop, &l->kick);
-}
-
-static int
-on_timeout_set(CURLM *multi, long ms, void *arg)
+/* At rest: the server has closed, or says what nobody asked for. */
+static bool
+on_hears(void *arg)
 {
 	struct link *l = arg;
 
-	(void)multi;
-	if (l->is_closed)
-		return 0;
-	if (ms == 0)
-		link_kick(l);
-	else if (ms > 0)
-		timer_set(&l->timer, ms);
-	else
-		timer_stop(&l->timer);
-	return 0;
-}
-
-static void	on_sock(evutil_socket_t, short, void *);
-
-static void
-watch(struct sock *s, short what)
-{
-	if (s->watched == what)
-		return;
-	if (s->watched != 0)
-		event_del(&s->ev);
-	s->watched = what;
-	if (what == 0)
-		return;
-	event_assign(&s->ev, loop_base(s->link->relay->loop), s->fd,
-	    what | EV_PERSIST, on_sock, s);
-	event_add(&s->ev, NULL);
+	if (l->nexchanges > 0)
+		return true;
+	relay_link_lost(l);
+	return false;
 }
 
 static void
-on_sock(evutil_socket_t fd, short what, void *arg)
-{
-	struct sock *s = arg;
-	struct link *l = s->link;
-
-	if (l->nexchanges == 0) {
-		/* The server has closed, or says what nobody asked for. */
-		relay_link_lost(l);
-		return;
-	}
-	if ((s->want & what) == 0) {
-		watch(s, s->want);	/* a transfer that is held back */
-		return;
-	}
-	act(l, fd, ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) |
-	    ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0));
-}
-
-static struct sock *
-find_sock(struct link *l, curl_socket_t fd)
-{
-	struct sock *s;
-
-	LIST_FOREACH(s, &l->socks, next)
-		if (s->fd == fd)
-			return s;
-	return NULL;
-}
-
-static struct sock *
-add_sock(struct link *l, curl_socket_t fd)
-{
-	struct sock *s = xcalloc(1, sizeof(*s));
-
-	s->link = l;
-	s->fd = fd;
-	LIST_INSERT_HEAD(&l->socks, s, next);
-	return s;
-}
-
-static void
-drop_sock(struct sock *s)
-{
-	watch(s, 0);
-	LIST_REMOVE(s, next);
-	free(s);
-}
-
-/*
- * Between two requests libcurl waits for nothing; we go on waiting to read, so
- * that a close is seen, and the next request has nothing to set up.  What was
- * never connected is gone: libcurl may have closed it without a word.
- */
-static int
-on_socket_set(CURL *easy, curl_socket_t fd, int what, void *arg, void *data)
+on_closed(void *arg)
 {
 	struct link *l = arg;
-	struct sock *s = find_sock(l, fd);
 
-	(void)easy;
-	(void)data;
-	if (l->is_closed)
-		return 0;
-	if (what == CURL_POLL_REMOVE && fd != l->fd) {
-		if (s != NULL)
-			drop_sock(s);
-		return 0;
-	}
-	if (s == NULL)
-		s = add_sock(l, fd);
-	s->want = 0;
-	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-		s->want |= EV_READ;
-	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-		s->want |= EV_WRITE;
-	watch(s, s->want != 0 ? s->want : EV_READ);
-	return 0;
+	l->is_spoken = l->is_multiplex = false;
 }
 
 /* ---- sockets ---- */
@@ -235,21 +104,6 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 	return fd;
 }
 
-static int
-on_close(void *arg, curl_socket_t fd)
-{
-	struct link *l = arg;
-	struct sock *s = find_sock(l, fd);
-
-	if (s != NULL)
-		drop_sock(s);
-	if (fd == l->fd) {
-		l->fd = -1;
-		l->is_spoken = l->is_multiplex = false;
-	}
-	return close(fd);
-}
-
 /* Of the sockets that raced for the host, which one is it? */
 void
 link_connected(struct link *l, int port)
@@ -258,13 +112,13 @@ link_connected(struct link *l, int port)
 	unsigned i;
 	int fd;
 
-	for (i = 0; l->fd == -1 && i < LINK_RACE && i < l->nopened; i++) {
+	for (i = 0; !link_is_open(l) && i < LINK_RACE && i < l->nopened; i++) {
 		fd = l->opened[(l->nopened - 1 - i) % LINK_RACE];
 		memset(&a, 0, sizeof(a));
 		a.len = sizeof(a.u);
 		if (getsockname(fd, &a.u.sa, &a.len) == 0 &&
 		    addr_port(&a) == port)
-			l->fd = fd;
+			curl_loop_keep(&l->curl, fd);
 	}
 }
 
@@ -397,22 +251,23 @@ copy_target(const struct target *from, struct arena *arena)
 	return t;
 }
 
-static CURLM *
-make_multi(struct link *l)
+static int
+init_curl(struct link *l)
 {
-	CURLM *m = curl_multi_init();
+	static const struct curl_loop_ops ops = {
+		.ended = on_ended,
+		.hears = on_hears,
+		.closed = on_closed,
+	};
 
-	if (m == NULL)
-		return NULL;
-	curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket_set);
-	curl_multi_setopt(m, CURLMOPT_SOCKETDATA, l);
-	curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timeout_set);
-	curl_multi_setopt(m, CURLMOPT_TIMERDATA, l);
-	curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS, 1L);
-	curl_multi_setopt(m, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-	curl_multi_setopt(m, CURLMOPT_MAX_CONCURRENT_STREAMS,
+	if (curl_loop_init(&l->curl, l->relay->loop, &ops, l) == -1)
+		return -1;
+	curl_multi_setopt(l->curl.multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, 1L);
+	curl_multi_setopt(l->curl.multi, CURLMOPT_PIPELINING,
+	    (long)CURLPIPE_MULTIPLEX);
+	curl_multi_setopt(l->curl.multi, CURLMOPT_MAX_CONCURRENT_STREAMS,
 	    (long)l->relay->conf->http2_streams);
-	return m;
+	return 0;
 }
 
 struct link *
@@ -422,7 +277,6 @@ link_open(struct http_relay *r, struct pool_wait *wait,
 	struct link *l = xcalloc(1, sizeof(*l));
 
 	l->relay = r;
-	l->fd = -1;
 	l->arena = arena_new(512);
 	l->target = target == &r->target ? target :
 	    copy_target(target, l->arena);
@@ -430,11 +284,8 @@ link_open(struct http_relay *r, struct pool_wait *wait,
 	l->has_source = source != NULL;
 	if (source != NULL)
 		l->source = *source;
-	LIST_INIT(&l->socks);
 	TAILQ_INIT(&l->exchanges);
-	timer_init(&l->timer, r->loop, on_kick, l);
-	later_init(&l->kick, on_kick, l);
-	if ((l->multi = make_multi(l)) == NULL) {
+	if (init_curl(l) == -1) {
 		arena_free(l->arena);
 		free(l);
 		return NULL;
@@ -454,12 +305,7 @@ on_free(void *arg)
 {
 	struct link *l = arg;
 
-	struct sock *s;
-
-	curl_multi_cleanup(l->multi);
-	while ((s = LIST_FIRST(&l->socks)) != NULL)
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-		drop_sock(s);		/* leaves the list */
+	curl_loop_clear(&l->curl);
 	curl_slist_free_all(l->addresses);
 	if (l->target->is_tls)
 		tls_guest_clear(&l->guest);
@@ -473,16 +319,12 @@ void
 link_close(struct link *l)
 {
 	struct http_relay *r = l->relay;
-	struct sock *s;
 
 	if (l->is_closed)
 		return;
 	l->is_closed = true;
 	resolve_cancel(l->query);
-	LIST_FOREACH(s, &l->socks, next)
-		watch(s, 0);
-	timer_clear(&l->timer);
-	loop_forget(r->loop, &l->kick);
+	curl_loop_stop(&l->curl);
 	LIST_REMOVE(l, next);
 	pool_leave(r->pool, &l->place);
 	later_init(&l->free_later, on_free, l);
@@ -503,15 +345,21 @@ link_room(const struct link *l)
 }
 
 bool
+link_is_open(const struct link *l)
+{
+	return l->curl.kept != -1;
+}
+
+bool
 link_is_warm(const struct link *l)
 {
-	return l->fd != -1 && (l->is_multiplex || l->nexchanges <= 1);
+	return link_is_open(l) && (l->is_multiplex || l->nexchanges <= 1);
 }
 
 static long
 http_version(const struct link *l)
 {
-	bool is_open = l->is_multiplex && l->fd != -1;
+	bool is_open = l->is_multiplex && link_is_open(l);
 
 	switch (l->relay->conf->http2) {
 	case HTTP2_NO:
@@ -533,9 +381,7 @@ link_dress(struct link *l, CURL *easy)
 	const struct target *t = l->target;
 
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, l);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, l);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
 	curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, t->socket);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
 	    http_version(l));

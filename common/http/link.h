@@ -5,9 +5,8 @@
  * keeps open is known and ours to close: the pool counts links, and ends them.
  * Over HTTP/1.1 a link has one exchange at a time, over HTTP/2 many.
  *
- * libcurl is never called from inside one of its callbacks.  Host names are
- * looked up here (net/resolve.h): libcurl would wait for its thread whenever a
- * look-up is given up.
+ * Host names are looked up here (net/resolve.h): libcurl would wait for its
+ * thread whenever a look-up is given up.
  */
 #ifndef HTTP_LINK_H
 #define HTTP_LINK_H
@@ -18,6 +17,7 @@
 #include <sys/queue.h>
 
 #include "http/target.h"
+#include "net/curl_loop.h"
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/resolve.h"
@@ -29,7 +29,6 @@ struct exchange;
 struct http_relay;
 
 TAILQ_HEAD(exchange_list, exchange);
-LIST_HEAD(sock_list, sock);
 
 struct link {
 	struct pool_place place;	/* first: the pool hands it back */
@@ -42,13 +41,9 @@ struct link {
 	bool		 has_source;
 	struct addr	 source;	/* to connect from */
 
-	CURLM		*multi;
-	struct sock_list socks;		/* what libcurl waits for */
-	int		 fd;		/* connected; -1: none is */
+	struct curl_loop curl;		/* keeps what is connected */
 	int		 opened[LINK_RACE];	/* sockets, the last ones ... */
 	unsigned	 nopened;	/* ... of so many */
-	struct timer	 timer;		/* libcurl's */
-	struct later	 kick;		/* ... and when it is for now */
 	struct later	 free_later;
 	struct tls_guest guest;		/* target->is_tls */
 	struct resolve_query *query;
@@ -77,8 +72,8 @@ void		 link_close(struct link *);
 
 /* For exchange.c: connected, from this local port (0: a UNIX socket). */
 void		 link_connected(struct link *, int port);
-/* libcurl has something to do that no event will tell. */
-void		 link_kick(struct link *);
+/* A connection stands; it may be at rest. */
+bool		 link_is_open(const struct link *);
 /* How many more exchanges it takes. */
 uint32_t	 link_room(const struct link *);
 /* A socket is open and nothing runs: the next request needs no connection. */

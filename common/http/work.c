@@ -453,7 +453,7 @@ relay_link_free(struct link *l)
 		return;
 	if (l->nexchanges > 0)
 		relay_link_room(l);
-	else if (l->fd == -1)
+	else if (!link_is_open(l))
 		link_close(l);
 	else
 		pool_idle(l->relay->pool, &l->place);

@@ -1,5 +1,6 @@
 /*
- * web.h - libcurl's transfers on the event loop.
+ * web.h - libcurl's transfers on the event loop, each with a callback of its
+ * own (curl_loop.h is what lies below).
  *
  * The caller makes the easy handle, with all its options and callbacks, and
  * keeps it; here it only runs.  Nothing blocks as long as libcurl need not
@@ -16,18 +17,16 @@ struct web;
 
 /* A transfer under way; embedded in its owner. */
 struct web_job {
-	TAILQ_ENTRY(web_job) next;
 	struct web	*web;		/* NULL: not under way */
 	CURL		*easy;
 	void		(*cb)(void *arg, CURLcode);
 	void		*arg;
-	CURLcode	 result;
-	bool		 is_over;
 };
 
 /* NULL: libcurl cannot be used. At most so many idle connections are kept. */
 struct web	*web_new(struct loop *, long idle_max);
-void		 web_free(struct web *);	/* no job may be under way */
+/* No job may be under way, and no callback of one. */
+void		 web_free(struct web *);
 
 /*
  * Runs the transfer; the callback comes once, later, never inside this call,
