@@ -356,3 +356,16 @@ BDAT x\r\nNOOP\r\n"
 	run -64 "$NH_BUILD/t/tools/sink" -l '[2001:db8::1]:2525'
 	run -64 "$NH_BUILD/t/tools/sink" -l 127.0.0.1
 }
+
+@test "-j: a journal has each message before its reply, whatever kills the sink" {
+	start -j journal -n 1
+	send "EHLO me\r\n${envelope}DATA\r\nMessage-ID: <a@x>\r\n\r\nx\r\n.\r\n" |
+		grep '^250 2.0.0 Ok: queued'
+	grep -E '^a@x [0-9]+ 1 [0-9a-f]{64}$' journal
+	kill -9 "$pid"
+	wait "$pid" || :
+	start -j journal
+	send "EHLO me\r\n${envelope}DATA\r\nMessage-ID: <b@x>\r\n\r\nx\r\n.\r\n" |
+		grep '^250 2.0.0 Ok: queued'
+	[ "$(cut -d ' ' -f 1 journal | tr '\n' ' ')" = 'a@x b@x ' ]
+}

@@ -1564,11 +1564,11 @@ usage(void)
 {
 	fprintf(stderr, "usage: sink [-FHTUWkpqv] [-C PEM] [-D MS] [-I NAME] "
 	    "[-M DIR] [-P FILE] [-S SEED]\n"
-	    "            [-a FILE] [-c N] [-d MS] [-e N] [-i S] [-l PLACE] "
-	    "[-m smtp|lmtp]\n"
-	    "            [-n N] [-o FILE] [-r STAGE:PERCENT:CODE]... "
-	    "[-s OCTETS] [-t S]\n"
-	    "            [-x KEYWORD]...\n");
+	    "            [-a FILE] [-c N] [-d MS] [-e N] [-i S] [-j FILE] "
+	    "[-l PLACE]\n"
+	    "            [-m smtp|lmtp] [-n N] [-o FILE] "
+	    "[-r STAGE:PERCENT:CODE]...\n"
+	    "            [-s OCTETS] [-t S] [-x KEYWORD]...\n");
 	exit(EX_USAGE);
 }
 
@@ -1648,9 +1648,10 @@ set_refusal(struct sink *s, const char *text)
 	errx(EX_USAGE, "-r %s: no such stage", text);
 }
 
-/* Line by line, for whoever waits for a command to appear. */
+/* Line by line: for whoever waits for a command to appear, and so that what a
+ * message leaves here is there before its reply, whatever kills us. */
 static FILE *
-open_commands(const char *path)
+open_lines(const char *path)
 {
 	FILE *f = open_file(path, "ae");
 
@@ -1690,11 +1691,12 @@ set_option(struct sink *s, int o, const char *arg)
 		/* xorshift would never leave 0 */
 		s->random += s->random == 0;
 		break;
-	case 'a': s->commands = open_commands(arg); break;
+	case 'a': s->commands = open_lines(arg); break;
 	case 'c': s->conns_max = number(o, arg, UINT32_MAX); break;
 	case 'd': s->reply_ms = number(o, arg, INT_MAX / 2); break;
 	case 'e': s->expected = number(o, arg, LLONG_MAX); break;
 	case 'i': s->idle_s = number_of_seconds(o, arg); break;
+	case 'j': s->tally.listing = open_lines(arg); break;
 	case 'l': s->place = arg; break;
 	case 'm': s->protocol = find_protocol(arg); break;
 	case 'n': s->msgs_max = number(o, arg, UINT32_MAX); break;
@@ -1733,7 +1735,7 @@ main(int argc, char **argv)
 	int o, status;
 
 	sink_init(&sink);
-	while ((o = getopt(argc, argv, "C:D:FHI:M:P:S:TUWa:c:d:e:i:kl:m:n:"
+	while ((o = getopt(argc, argv, "C:D:FHI:M:P:S:TUWa:c:d:e:i:j:kl:m:n:"
 	    "o:pqr:s:t:vx:")) != -1)
 		if (!set_flag(&sink, o))
 			set_option(&sink, o, optarg);
