@@ -218,7 +218,7 @@ deps-bench:
 SUBMAKE	= $(MAKE) --no-print-directory \
 	$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: demo check check-unit check-bats asan fuzz bench
+.PHONY: demo check check-unit check-bats asan fuzz bench chaos
 
 ## demo: install what is missing, build, and deliver a first message
 demo: deps-build
@@ -261,6 +261,12 @@ bench: deps-bench
 	+@$(SUBMAKE) all tools benches
 	@export NH_ROOT='$(CURDIR)' NH_BUILD='$(abspath $(BUILD))'; \
 	    t/bench/run; status=$$?; t/bench/postfix && exit $$status
+
+## chaos: mail while all around it fails, for TIME=60 seconds; SEED=, EVENTS=
+chaos: deps-test
+	+@$(SUBMAKE) all tools benches
+	@NH_ROOT='$(CURDIR)' NH_BUILD='$(abspath $(BUILD))' t/chaos/run \
+	    --time='$(TIME)' $(SEED:%=--seed=%) $(EVENTS:%=--events='%')
 
 # --- reading the tree -------------------------------------------------------
 

@@ -52,7 +52,7 @@ struct packet {
 struct dnsd {
 	/* what is asked for */
 	int64_t		 delay_ns;
-	const char	*mx, *txt, *port_file, *many;
+	const char	*mx, *txt, *port, *port_file, *many;
 	struct in_addr	 address, first;	/* first of the many */
 
 	int		 fd;
@@ -325,7 +325,8 @@ usage(void)
 	    "  --mx=HOST            of all domains (mx.DOMAIN of each)\n"
 	    "  --address=ADDRESS    of all hosts (127.0.0.1)\n"
 	    "  --many=DOMAIN=FIRST  below DOMAIN: FIRST and the name's number\n"
-	    "  --txt=TEXT           of all _mta-sts.DOMAIN (none)\n", stderr);
+	    "  --txt=TEXT           of all _mta-sts.DOMAIN (none)\n"
+	    "  --port=PORT          listen there (any that is free)\n", stderr);
 	exit(EX_USAGE);
 }
 
@@ -362,8 +363,8 @@ take_options(struct dnsd *d, int argc, char **argv)
 	static const struct option options[] = {
 		{ "delay", 1, NULL, 'd' }, { "mx", 1, NULL, 'm' },
 		{ "address", 1, NULL, 'a' }, { "many", 1, NULL, 'n' },
-		{ "txt", 1, NULL, 't' }, { "port-file", 1, NULL, 'P' },
-		{ NULL, 0, NULL, 0 }
+		{ "txt", 1, NULL, 't' }, { "port", 1, NULL, 'p' },
+		{ "port-file", 1, NULL, 'P' }, { NULL, 0, NULL, 0 }
 	};
 	int64_t ms;
 	int c;
@@ -379,6 +380,7 @@ take_options(struct dnsd *d, int argc, char **argv)
 		case 'a': take_address(&d->address, optarg); break;
 		case 'n': take_many(d, optarg); break;
 		case 't': d->txt = take_text(optarg); break;
+		case 'p': d->port = optarg; break;
 		case 'P': d->port_file = optarg; break;
 		default: usage();
 		}
@@ -392,7 +394,8 @@ listen_at_loopback(struct dnsd *d)
 	int bytes = SOCKET_BYTES;
 	struct endpoint e;
 
-	endpoint_tcp(&e, "127.0.0.1", "0");
+	if (endpoint_tcp(&e, "127.0.0.1", d->port) == -1)
+		errx(EX_USAGE, "%s: no port", d->port);
 	d->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (d->fd == -1 ||
 	    bind(d->fd, (struct sockaddr *)&e.addr, e.len) == -1 ||
@@ -411,7 +414,7 @@ int
 main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct dnsd d = { .delay_ns = 0 };
+	struct dnsd d = { .port = "0" };
 	sigset_t blocked, before;
 
 	d.address.s_addr = htonl(INADDR_LOOPBACK);

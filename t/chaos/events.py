@@ -1,0 +1,252 @@
+"""What can happen: one row each, and how it is undone."""
+import os
+import resource
+import signal
+
+from world import of_process, signal_to
+
+KILL, STOP, CONT, TERM = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT,
+                          signal.SIGTERM)
+
+
+class Absent(Exception):
+    """What it would happen to is not there at the moment."""
+
+
+class Event:
+    """name: of the row. what: for people. seconds: shortest and longest time
+    from its begin to its undoing. weight: how often, beside the others. do:
+    called with the world and a random.Random of its own, returns what undoes
+    it, or None. key: no two of the same at once."""
+
+    def __init__(self, name, what, do, seconds=(0, 0), weight=1.0, key=None):
+        self.name, self.what, self.do = name, what, do
+        self.seconds, self.weight = seconds, weight
+        self.key = key or name
+
+
+# --- who it happens to ---
+
+def some_agent(world, rng, names=None):
+    found = sorted((name, pid) for pid, name in world.agents().items()
+                   if names is None or name in names)
+    if not found:
+        raise Absent
+    return rng.choice(found)[1]
+
+
+def the(name):
+    def find(world, rng):
+        pid = world.pid(name)
+        if pid is None:
+            raise Absent
+        return pid
+    return find
+
+
+def agent(*names):
+    return lambda world, rng: some_agent(world, rng, names or None)
+
+
+# --- what happens ---
+
+def send(who, sig):
+    def do(world, rng):
+        signal_to(who(world, rng), sig)
+    return do
+
+
+def stop(who):
+    def do(world, rng):
+        pid = who(world, rng)
+        signal_to(pid, STOP)
+        return lambda: signal_to(pid, CONT)
+    return do
+
+
+def all_agents(sig):
+    def do(world, rng):
+        found = world.agents()
+        if not found:
+            raise Absent
+        for pid in found:
+            signal_to(pid, sig)
+    return do
+
+
+def flags(daemon, *given):
+    """A sink that is started again with other flags, and then as it was."""
+    def do(world, rng):
+        argv = world.sink_argv if daemon == "sink" else world.store_argv
+        world.restart(daemon, argv("-S", str(rng.randrange(1, 1 << 30)),
+                                   *given))
+        return lambda: world.restart(daemon, argv())
+    return do
+
+
+def proxy(mode, delay_s=0.0):
+    def do(world, rng):
+        world.proxy.set(mode, delay_s)
+        return lambda: world.proxy.set("pass")
+    return do
+
+
+def few_files(who, most):
+    """Its limit of descriptors becomes what it has, and a few more."""
+    def do(world, rng):
+        pid = who(world, rng)
+        try:
+            now = max(int(fd) for fd in os.listdir("/proc/%d/fd" % pid)) + 1
+        except (OSError, ValueError):
+            raise Absent
+        was = world.limit(pid, resource.RLIMIT_NOFILE,
+                          now + rng.randrange(most + 1))
+        return lambda: was and world.unlimit(pid, resource.RLIMIT_NOFILE, was)
+    return do
+
+
+def little_memory(who):
+    """No more address space than it has, and up to 1 MiB."""
+    def do(world, rng):
+        pid = who(world, rng)
+        pages = of_process(pid, "statm").split()
+        if not pages:
+            raise Absent
+        size = int(pages[0]) * resource.getpagesize()
+        was = world.limit(pid, resource.RLIMIT_AS,
+                          size + rng.randrange(0, 1 << 20, 4096))
+        return lambda: was and world.unlimit(pid, resource.RLIMIT_AS, was)
+    return do
+
+
+def fail(who, calls, error, often=20):
+    """System calls fail, each so-manieth on average."""
+    def do(world, rng):
+        when = "%d+%d" % (rng.randrange(1, often + 1),
+                          rng.randrange(1, 2 * often))
+        process = world.trace(who(world, rng), calls, error, when)
+        return lambda: world.undo_trace(process)
+    return do
+
+
+def full_disk(world, rng):
+    world.fill_disk(rng.choice((0, 4096, 20000)))
+    return world.empty_disk
+
+
+def reload(world, rng):
+    if world.pid("master") is None:
+        raise Absent
+    world.reload()
+
+
+def inject_rows():
+    """One tracer at a time: a process can have one."""
+    ours = agent("smtp-static", "smtp-mx", "lmtp", "pipe")
+    smtp = agent("smtp-static", "smtp-mx", "lmtp")
+    master = the("master")
+    rows = [
+        ("agent", ours, "sendmmsg", "ENOBUFS"),
+        ("agent", ours, "sendmmsg", "EAGAIN"),
+        ("agent", ours, "recvmmsg", "EINTR"),
+        ("agent", ours, "recvmmsg", "ENOMEM"),
+        ("agent", ours, "epoll_wait", "EINTR"),
+        ("agent", ours, "mmap,brk", "ENOMEM"),
+        ("agent", smtp, "pread64", "EIO"),
+        ("agent", smtp, "pread64", "EINTR"),
+        ("agent", smtp, "socket", "EMFILE"),
+        ("agent", smtp, "socket", "ENFILE"),
+        ("agent", smtp, "connect", "EADDRNOTAVAIL"),
+        ("agent", smtp, "connect", "ENETUNREACH"),
+        ("agent", smtp, "connect", "EAGAIN"),
+        ("agent", smtp, "write,writev,sendto,sendmsg", "ENOBUFS"),
+        ("agent", smtp, "write,writev,sendto,sendmsg", "EAGAIN"),
+        ("agent", smtp, "write,writev,sendto,sendmsg", "ECONNRESET"),
+        ("agent", smtp, "read,readv,recvfrom,recvmsg", "ECONNRESET"),
+        ("agent", smtp, "read,readv,recvfrom,recvmsg", "EINTR"),
+        ("agent", smtp, "sendfile", "EIO"),
+        ("agent", smtp, "epoll_ctl", "ENOMEM"),
+        ("agent", agent("pipe"), "clone,clone3,vfork,fork", "EAGAIN"),
+        ("agent", agent("pipe"), "pipe,pipe2", "EMFILE"),
+        ("master", master, "sendmmsg", "ENOBUFS"),
+        ("master", master, "sendmmsg", "ETOOMANYREFS"),
+        ("master", master, "sendmmsg", "EAGAIN"),
+        ("master", master, "recvmmsg", "EINTR"),
+        ("master", master, "recvmmsg", "ENOBUFS"),
+        ("master", master, "accept,accept4", "EMFILE"),
+        ("master", master, "accept,accept4", "ECONNABORTED"),
+        ("master", master, "epoll_wait", "EINTR"),
+        ("master", master, "epoll_ctl", "ENOMEM"),
+        ("master", master, "fcntl", "EMFILE"),
+        ("master", master, "socketpair", "EMFILE"),
+        ("master", master, "clone,clone3,vfork,fork", "EAGAIN"),
+        ("master", master, "open,openat", "EMFILE"),
+        ("master", master, "mmap,brk", "ENOMEM"),
+        ("master", master, "write,writev", "ENOSPC"),
+    ]
+    return [Event("inject-%s-%s-%s" % (who, calls.split(",")[0], error),
+                  "system calls fail", fail(find, calls, error), (1, 4), 0.4,
+                  key="trace-" + who)
+            for who, find, calls, error in rows]
+
+
+EVENTS = [
+    Event("kill-agent", "SIGKILL to an agent", send(agent(), KILL),
+          weight=4),
+    Event("kill-agents", "SIGKILL to all agents", all_agents(KILL)),
+    Event("kill-master", "SIGKILL to the master", send(the("master"), KILL),
+          weight=2),
+    Event("kill-sink", "SIGKILL to the SMTP server",
+          send(the("sink"), KILL), weight=2),
+    Event("kill-store", "SIGKILL to the LMTP server",
+          send(the("store"), KILL), weight=2),
+    Event("kill-dns", "SIGKILL to the name server", send(the("dns"), KILL)),
+    Event("term-agent", "SIGTERM to an agent", send(agent(), TERM),
+          weight=2),
+    Event("term-master", "SIGTERM to the master", send(the("master"), TERM)),
+    Event("reload", "nexthop reload", reload, weight=3),
+    Event("stop-agent", "SIGSTOP, SIGCONT", stop(agent()), (0.5, 5), 2),
+    Event("stop-master", "SIGSTOP, SIGCONT", stop(the("master")), (0.5, 4)),
+    Event("stop-sink", "SIGSTOP, SIGCONT", stop(the("sink")), (0.5, 9)),
+    Event("stop-store", "SIGSTOP, SIGCONT", stop(the("store")), (0.5, 9)),
+    Event("stop-dns", "SIGSTOP, SIGCONT", stop(the("dns")), (0.5, 5)),
+    Event("sink-slow", "each reply late", flags("sink", "-d", "300"),
+          (1, 5), key="sink"),
+    Event("sink-tarpit", "replies to messages later than the client waits",
+          flags("sink", "-D", "7000"), (3, 9), key="sink"),
+    Event("sink-mute", "hangs up instead of the last reply",
+          flags("sink", "-r", "dot:30:0"), (1, 4), key="sink"),
+    Event("sink-refuses", "4xx at each stage", flags(
+        "sink", "-r", "connect:10:421", "-r", "mail:10:451", "-r",
+        "rcpt:20:450", "-r", "data:10:451", "-r", "dot:20:452"),
+        (1, 4), key="sink"),
+    Event("sink-hangs-up", "in the middle of it", flags(
+        "sink", "-r", "helo:5:0", "-r", "mail:5:0", "-r", "rcpt:5:0", "-r",
+        "data:10:0"), (1, 4), key="sink"),
+    Event("sink-narrow", "2 connections, 3 messages each",
+          flags("sink", "-c", "2", "-n", "3"), (1, 5), key="sink"),
+    Event("store-mute", "hangs up instead of the last replies",
+          flags("store", "-r", "dot:20:0"), (1, 4), key="store"),
+    Event("store-refuses", "4xx for some recipients", flags(
+        "store", "-r", "rcpt:20:450", "-r", "dot:20:452"), (1, 4),
+        key="store"),
+    Event("proxy-reset", "connections are reset", proxy("reset"), (0.3, 2),
+          key="proxy"),
+    Event("proxy-cut", "... after so many octets", proxy("cut"), (1, 4),
+          key="proxy"),
+    Event("proxy-delay", "each way 200 ms late", proxy("delay", 0.2),
+          (1, 5), key="proxy"),
+    Event("proxy-still", "nothing goes through", proxy("still"), (1, 9),
+          key="proxy"),
+    Event("proxy-shut", "nobody listens", proxy("shut"), (0.3, 4),
+          key="proxy"),
+    Event("files-agent", "descriptors used up", few_files(agent(), 4),
+          (1, 5), 2),
+    Event("files-master", "descriptors used up", few_files(
+        the("master"), 4), (1, 5), 2),
+    Event("memory-agent", "address space used up", little_memory(agent()),
+          (1, 4)),
+    Event("memory-master", "address space used up", little_memory(
+        the("master")), (1, 4)),
+    Event("disk", "the disk of the log is full", full_disk, (1, 5), 2),
+] + inject_rows()
