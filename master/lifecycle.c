@@ -109,7 +109,7 @@ open_log(struct master *m, const struct master_conf *c)
 {
 	m->is_syslog = c->log == LOG_TO_SYSLOG ||
 	    (c->log == LOG_TO_AUTO && m->is_background);
-	log_set(m->is_syslog, (enum log_level)c->log_level);
+	log_set(m->is_syslog ? LOG_TO_SYSLOG : LOG_TO_STDERR, (enum log_level)c->log_level);
 	if (m->is_background && m->is_syslog)
 		m->errors = daemon_stderr_to_log(m->loop);
 }
@@ -354,7 +354,7 @@ on_reloaded(void *arg)
 	TAILQ_FOREACH(g, &m->rollout->generations, next)
 		nnew++;
 	was = config_ref(m->config);
-	log_set(m->is_syslog,
+	log_set(m->is_syslog ? LOG_TO_SYSLOG : LOG_TO_STDERR,
 	    (enum log_level)m->rollout->config->master->log_level);
 	commit(m, m->rollout);
 	warn_user(m->config);

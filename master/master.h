@@ -60,8 +60,6 @@ struct submitter;
 
 /* ---- config.c ---- */
 
-enum log_to { LOG_TO_AUTO, LOG_TO_STDERR, LOG_TO_SYSLOG };
-
 struct master_conf {		/* [master] */
 	char		*socket;
 	char		*socket_mode;
@@ -76,7 +74,7 @@ struct master_conf {		/* [master] */
 	int64_t		 stop_timeout_ms;
 	int64_t		 submit_timeout_ms;
 	int64_t		 max_submitters;
-	int		 log;		/* enum log_to */
+	int		 log;		/* enum log_target */
 	int		 log_level;	/* enum log_level */
 };
 

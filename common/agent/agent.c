@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/front.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/str.h"
@@ -187,54 +188,33 @@ delivery_over(struct delivery *d)
 	check_idle(a);
 }
 
-/*
- * A field of the line: also blanks and angle brackets are shown as \xHH, with
- * which an address like "s> status=sent"@x would look like other fields.
- */
-static void
-escape_field(char *to, size_t size, const char *from)
-{
-	size_t at = 0, n;
-
-	/* Less room than 5 is left also where str_escape() had too little. */
-	for (*to = '\0'; *from != '\0' && size - at >= 5; from += n)
-		if ((n = strcspn(from, " <>")) > 0)
-			at += str_escape(to + at, size - at, from, n);
-		else {
-			snprintf(to + at, size - at, "\\x%02X", *from);
-			at += 4;
-			n = 1;
-		}
-}
-
-/* One parseable line per recipient and attempt. */
+/* The final line of a recipient, for this attempt. */
 static void
 log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
 {
-	char id[256], to[512], from[512], host[256], text[1024], relay[512];
+	const uint32_t times[] = { a->wait_ms, a->connect_ms,
+	    a->transaction_ms };
 	const struct reply *r = &a->reply;
-	const struct rcpt *rcpt = &d->env.rcpts[i];
+	struct event_line e;
 
-	escape_field(id, sizeof(id), *d->env.id == '\0' ? "-" : d->env.id);
-	escape_field(to, sizeof(to), rcpt->addr);
-	escape_field(from, sizeof(from), d->env.sender);
-	escape_field(host, sizeof(host), *a->host == '\0' ? "none" : a->host);
-	str_escape(text, sizeof(text), r->text, strlen(r->text));
-	if (a->port == 0)		/* none, or the path of a socket */
-		strlcpy(relay, host, sizeof(relay));
-	else
-		snprintf(relay, sizeof(relay), "%s[%s]:%u", host, a->address,
-		    a->port);
-	log_info("%s: to=<%s> from=<%s> relay=%s delay=%u.%03u "
-	    "delays=%u.%03u/%u.%03u/%u.%03u dsn=" DSN_FMT " status=%s "
-	    "stage=\"%s\" (%u %s)", id,
-	    to, from, relay, a->total_ms / 1000, a->total_ms % 1000,
-	    a->wait_ms / 1000, a->wait_ms % 1000,
-	    a->connect_ms / 1000, a->connect_ms % 1000,
-	    a->transaction_ms / 1000, a->transaction_ms % 1000, DSN_ARG(r),
-	    r->cls == REPLY_DELIVERED ? "sent" :
-	    r->cls == REPLY_TRANSIENT ? "deferred" : "bounced",
-	    stage_name(r->stage), r->code, text);
+	if (!event_begin(&e, r->cls == REPLY_DELIVERED ? EVENT_DELIVERED :
+	    r->cls == REPLY_TRANSIENT ? EVENT_DEFERRED : EVENT_BOUNCED,
+	    d->env.id))
+		return;
+	event_address(&e, "to", d->env.rcpts[i].addr);
+	event_address(&e, "from", d->env.sender);
+	event_peer(&e, a->host, a->address, a->port);
+	event_seconds(&e, "delay", a->total_ms);
+	event_times(&e, "delays", times, 3);
+	event_dsn(&e, r->dsn);
+	event_text(&e, "status", r->cls == REPLY_DELIVERED ? "sent" :
+	    r->cls == REPLY_TRANSIENT ? "deferred" : "bounced");
+	event_quoted(&e, "stage", stage_name(r->stage));
+	event_reply(&e, r->code, r->text);
+	event_beside(&e);
+	event_text(&e, "tls", a->tls);
+	event_int(&e, "size", (int64_t)d->env.body.len);
+	event_end(&e);
 }
 
 /* A bug of the agent's. */
@@ -264,7 +244,7 @@ delivery_answer(struct delivery *d, uint32_t i, const struct answer *a)
 	    d->start_ms);
 	d->answered[i] = 1;
 	d->open--;
-	if (!d->front->logs_itself && log_is_on(LOG_LEVEL_INFO))
+	if (!d->front->logs_itself)
 		log_answer(d, i, &whole);
 	d->front->answer(d, i, &whole);
 	if (d->open == 0)
@@ -299,14 +279,15 @@ agent_may_forward(struct agent *a)
 static void
 log_forward(const struct delivery *d, uint32_t i, const struct forward *to)
 {
-	char id[256], rcpt[512], from[512], relay[512];
+	struct event_line e;
 
-	escape_field(id, sizeof(id), *d->env.id == '\0' ? "-" : d->env.id);
-	escape_field(rcpt, sizeof(rcpt), d->env.rcpts[i].addr);
-	escape_field(from, sizeof(from), d->env.sender);
-	escape_field(relay, sizeof(relay), to->relay);
-	log_info("%s: to=<%s> from=<%s> relay=%s status=forwarded", id, rcpt,
-	    from, relay);
+	if (!event_begin(&e, EVENT_FORWARDED, d->env.id))
+		return;
+	event_address(&e, "to", d->env.rcpts[i].addr);
+	event_address(&e, "from", d->env.sender);
+	event_next_relay(&e, to->relay);
+	event_text(&e, "status", "forwarded");
+	event_end(&e);
 }
 
 /* Those of the recipients that are open, once each. */
@@ -367,7 +348,7 @@ delivery_forward(struct delivery *d, const uint32_t *rcpts, uint32_t n,
 	n = open_rcpts(d, rcpts, n, open);
 	if (n == 0)
 		return;
-	for (i = 0; i < n && log_is_on(LOG_LEVEL_INFO); i++)
+	for (i = 0; i < n; i++)
 		log_forward(d, open[i], to);
 	d->front->forward(d, to, open, n);
 	d->open -= n;

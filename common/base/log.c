@@ -1,20 +1,28 @@
-/* log.c - lines to stderr or syslog, kept for a turn of the loop. */
+/*
+ * log.c - where lines go, and what stands before each; kept for a turn of the
+ * loop and written together.
+ */
 #include "base/log.h"
+
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/event.h"
+#include "base/log_inner.h"
 #include "base/mem.h"
 
-#define LINE_BYTES	4096
 #define KEPT_BYTES	(64 * 1024)
+#define RECORDS_MAX	512
+#define HEAD_BYTES	512
 
 static const struct {
 	const char	*word;
@@ -27,33 +35,205 @@ static const struct {
 };
 #define NLEVELS	(sizeof(levels) / sizeof(levels[0]))
 
+static const char *const targets[] = {
+	[LOG_TO_STDERR] = "stderr", [LOG_TO_SYSLOG] = "syslog",
+	[LOG_TO_JOURNALD] = "journald", [LOG_TO_FILE] = "file",
+};
+#define NTARGETS (sizeof(targets) / sizeof(targets[0]))
+
+static const struct {
+	const char	*name;
+	int		 value;
+} facilities[] = {
+	{ "auth", LOG_AUTH }, { "authpriv", LOG_AUTHPRIV },
+	{ "cron", LOG_CRON }, { "daemon", LOG_DAEMON },
+	{ "ftp", LOG_FTP }, { "kern", LOG_KERN },
+	{ "lpr", LOG_LPR }, { "mail", LOG_MAIL },
+	{ "news", LOG_NEWS }, { "user", LOG_USER },
+	{ "uucp", LOG_UUCP }, { "local0", LOG_LOCAL0 },
+	{ "local1", LOG_LOCAL1 }, { "local2", LOG_LOCAL2 },
+	{ "local3", LOG_LOCAL3 }, { "local4", LOG_LOCAL4 },
+	{ "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 },
+	{ "local7", LOG_LOCAL7 },
+};
+#define NFACILITIES (sizeof(facilities) / sizeof(facilities[0]))
+
 static struct {
-	char		*ident;
-	enum log_level	 level;
-	bool		 use_syslog;
+	char		*ident;		/* "smtp-static/out" */
+	char		*program;	/* its part before the slash */
+	int		 pid;
+	struct log_conf	 conf;
 	log_sink	*sink;
+	int		 fd;		/* the file; -1: none yet */
+	struct log_socket socket;
+	uint64_t	 lost;		/* records, not told of yet */
+	bool		 is_flushing;
+
 	char		 kept[KEPT_BYTES];
 	size_t		 nkept;
+	uint32_t	 ends[RECORDS_MAX];	/* for the socket */
+	unsigned	 nrecords;
+
 	time_t		 stamp_at;
-	char		 stamp[32];
-} logger = { .level = LOG_LEVEL_WARNING };
+	char		 stamp[32];	/* "2026-11-21T22:10:00" */
+	char		 head[HEAD_BYTES];	/* before a line of text */
+	size_t		 head_len;
+} logger = { .conf.level = LOG_LEVEL_WARNING, .fd = -1, .socket.fd = -1 };
+
+/* ---- who and when ---- */
+
+/* Made anew at the next line. */
+static void
+forget_head(void)
+{
+	logger.pid = (int)getpid();
+	logger.stamp_at = 0;
+}
+
+static bool
+has_socket(void)
+{
+	return logger.sink == NULL && (logger.conf.target == LOG_TO_SYSLOG ||
+	    logger.conf.target == LOG_TO_JOURNALD);
+}
+
+/* As local time without a year for syslogd, else as in RFC 3339. */
+static void
+make_head(time_t now)
+{
+	const struct log_conf *c = &logger.conf;
+	const char *ident = logger.ident == NULL ? "nexthop" : logger.ident;
+	char old[32];
+	struct tm tm;
+	int n;
+
+	gmtime_r(&now, &tm);
+	strftime(logger.stamp, sizeof(logger.stamp), "%Y-%m-%dT%H:%M:%S",
+	    &tm);
+	if (c->target != LOG_TO_SYSLOG)
+		n = snprintf(logger.head, HEAD_BYTES, "%sZ %s[%d]: ",
+		    logger.stamp, ident, logger.pid);
+	else {
+		localtime_r(&now, &tm);
+		strftime(old, sizeof(old), "%b %e %H:%M:%S", &tm);
+		n = snprintf(logger.head, HEAD_BYTES, "%s %s%s%s[%d]: ", old,
+		    c->tag, *c->tag == '\0' ? "" : "/", ident, logger.pid);
+	}
+	logger.head_len = n < 0 ? 0 : n < HEAD_BYTES ? (size_t)n :
+	    HEAD_BYTES - 1;
+	logger.stamp_at = now;
+}
+
+static void
+check_time(time_t now)
+{
+	if (now != logger.stamp_at)
+		make_head(now);
+}
+
+const char *
+log_stamp_ms(void)
+{
+	static char text[40];
+	struct timespec ts;
+	unsigned ms;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	check_time(ts.tv_sec);
+	ms = (unsigned)(ts.tv_nsec / 1000000);
+	n = strlen(logger.stamp);
+	memcpy(text, logger.stamp, n);
+	text[n++] = '.';
+	text[n++] = (char)('0' + ms / 100);
+	text[n++] = (char)('0' + ms / 10 % 10);
+	text[n++] = (char)('0' + ms % 10);
+	text[n++] = 'Z';
+	text[n] = '\0';
+	return text;
+}
+
+const char *
+log_program(void)
+{
+	return logger.program == NULL ? "nexthop" : logger.program;
+}
+
+const char *
+log_relay(void)
+{
+	const char *slash = logger.ident == NULL ? NULL :
+	    strchr(logger.ident, '/');
+
+	return slash == NULL ? NULL : slash + 1;
+}
+
+int
+log_pid(void)
+{
+	return logger.pid;
+}
+
+const char *
+log_level_name(enum log_level level)
+{
+	size_t i;
+
+	for (i = 0; i < NLEVELS - 1 && levels[i].level != level; i++)
+		;
+	return levels[i].word;
+}
+
+/* ---- settings ---- */
 
 void
 log_set_ident(const char *ident)
 {
+	log_flush();
 	free(logger.ident);
+	free(logger.program);
 	logger.ident = xstrdup(ident);
-	if (logger.use_syslog)
-		openlog(logger.ident, LOG_PID, LOG_MAIL);
+	logger.program = xstrdup(ident);
+	logger.program[strcspn(ident, "/")] = '\0';
+	forget_head();
+}
+
+/* The socket is made now: what follows may leave no way to its path. */
+void
+log_configure(const struct log_conf *conf)
+{
+	log_flush();
+	logger.conf = *conf;
+	if (logger.conf.facility == 0)
+		logger.conf.facility = LOG_MAIL;
+	log_socket_close(&logger.socket);
+	logger.socket = (struct log_socket){
+		.fd = -1,
+		.path = conf->target == LOG_TO_JOURNALD ? LOG_JOURNAL_PATH :
+		    LOG_SYSLOG_PATH,
+		.has_memfd = conf->target == LOG_TO_JOURNALD,
+	};
+	if (has_socket())
+		log_socket_connect(&logger.socket);
+	tzset();
+	forget_head();
 }
 
 void
-log_set(bool use_syslog, enum log_level level)
+log_set(enum log_target target, enum log_level level)
 {
-	logger.level = level;
-	logger.use_syslog = use_syslog;
-	if (use_syslog && logger.ident != NULL)
-		openlog(logger.ident, LOG_PID, LOG_MAIL);
+	struct log_conf conf = { .target = target, .level = level };
+
+	log_configure(&conf);
+}
+
+void
+log_set_file(int fd)
+{
+	log_flush();
+	if (logger.fd != -1)
+		close(logger.fd);
+	logger.fd = fd;
 }
 
 void
@@ -61,40 +241,108 @@ log_set_sink(log_sink *sink, enum log_level level)
 {
 	log_flush();
 	logger.sink = sink;
-	logger.level = level;
+	logger.conf.level = level;
+}
+
+int
+log_facility(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NFACILITIES; i++)
+		if (strcasecmp(facilities[i].name, name) == 0)
+			return facilities[i].value;
+	return -1;
+}
+
+const char *
+log_check_tag(const char *tag)
+{
+	size_t n = strspn(tag, "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/");
+
+	return tag[n] == '\0' && n <= LOG_TAG_MAX ? NULL : "is no tag: letters, "
+	    "digits, '.', '_', '-' and '/', at most 32 of them";
+}
+
+bool
+log_is_journal_stream(void)
+{
+	const char *env = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return env != NULL && sscanf(env, "%llu:%llu", &device, &inode) == 2 &&
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
+	    st.st_ino == inode;
+}
+
+/* One word after the target, the first of them being the level. */
+static int
+take_word(struct log_conf *c, const char *word, bool is_first)
+{
+	size_t i;
+
+	for (i = 0; is_first && i < NLEVELS; i++)
+		if (strcmp(word, levels[i].word) == 0) {
+			c->level = levels[i].level;
+			return 0;
+		}
+	if (is_first)
+		return -1;
+	if (strcmp(word, "json") == 0) {
+		c->format = LOG_AS_JSON;
+		return 0;
+	}
+	if (strncmp(word, "facility=", 9) == 0)
+		return (c->facility = log_facility(word + 9)) == -1 ? -1 : 0;
+	if (strncmp(word, "tag=", 4) != 0 || log_check_tag(word + 4) != NULL)
+		return -1;
+	strlcpy(c->tag, word + 4, sizeof(c->tag));
+	return 0;
 }
 
 int
 log_set_text(const char *text)
 {
-	const char *colon = strchr(text, ':');
-	size_t i, n = colon == NULL ? strlen(text) : (size_t)(colon - text);
-	bool use_syslog = n == 6 && strncmp(text, "syslog", n) == 0;
+	struct log_conf c = { .target = LOG_TO_AUTO, .level = LOG_LEVEL_INFO };
+	char copy[128], *word, *rest = copy;
+	size_t i;
+	int nth;
 
-	if (!use_syslog && (n != 6 || strncmp(text, "stderr", n) != 0))
+	if (strlcpy(copy, text, sizeof(copy)) >= sizeof(copy))
 		return -1;
-	if (colon == NULL) {
-		log_set(use_syslog, LOG_LEVEL_INFO);
-		return 0;
-	}
-	for (i = 0; i < NLEVELS; i++)
-		if (strcmp(colon + 1, levels[i].word) == 0) {
-			log_set(use_syslog, levels[i].level);
-			return 0;
-		}
-	return -1;
+	word = strsep(&rest, ":");
+	for (i = 0; i < NTARGETS; i++)
+		if (strcmp(word, targets[i]) == 0)
+			c.target = (enum log_target)i;
+	if (c.target == LOG_TO_AUTO)
+		return -1;
+	for (nth = 0; (word = strsep(&rest, ":")) != NULL; nth++)
+		if (take_word(&c, word, nth == 0) == -1)
+			return -1;
+	log_configure(&c);
+	return 0;
 }
 
 const char *
 log_text(void)
 {
-	static char text[32];
+	static char text[128];
+	const struct log_conf *c = &logger.conf;
+	const char *facility = NULL;
 	size_t i;
 
-	for (i = 0; i < NLEVELS - 1 && levels[i].level != logger.level; i++)
-		;
-	snprintf(text, sizeof(text), "%s:%s",
-	    logger.use_syslog ? "syslog" : "stderr", levels[i].word);
+	for (i = 0; i < NFACILITIES; i++)
+		if (facilities[i].value == c->facility &&
+		    c->facility != LOG_MAIL)
+			facility = facilities[i].name;
+	snprintf(text, sizeof(text), "%s:%s%s%s%s%s%s", targets[c->target],
+	    log_level_name(c->level),
+	    c->format == LOG_AS_JSON ? ":json" : "",
+	    facility == NULL ? "" : ":facility=",
+	    facility == NULL ? "" : facility,
+	    *c->tag == '\0' ? "" : ":tag=", c->tag);
 	return text;
 }
 
@@ -121,8 +369,8 @@ log_open(const char *ident)
 	hold_standard_descriptors();
 	log_set_ident(ident);
 	if (env != NULL && log_set_text(env) == -1)
-		log_warning("%s=%s: not stderr or syslog, \":\" and a level",
-		    LOG_ENV, env);
+		log_warning("%s=%s: not stderr, syslog, journald or file, "
+		    "\":\" and a level", LOG_ENV, env);
 	if (!is_open)
 		atexit(log_flush);
 	is_open = true;
@@ -131,89 +379,186 @@ log_open(const char *ident)
 bool
 log_is_on(enum log_level level)
 {
-	return level <= logger.level;
+	return level <= logger.conf.level;
 }
 
-void
-log_flush(void)
+/* ---- writing ---- */
+
+/* What could not be written is nowhere to be told of now. */
+static void
+flush_stream(void)
 {
+	int fd = logger.conf.target == LOG_TO_FILE && logger.fd != -1 ?
+	    logger.fd : STDERR_FILENO;
 	size_t at = 0;
 	ssize_t n;
 
 	while (at < logger.nkept) {
-		n = write(STDERR_FILENO, logger.kept + at, logger.nkept - at);
+		n = write(fd, logger.kept + at, logger.nkept - at);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			break;		/* nowhere to say so */
+			break;
 		at += (size_t)n;
 	}
+	for (; at < logger.nkept; at++)
+		logger.lost += logger.kept[at] == '\n';
 	logger.nkept = 0;
-}
-
-/* "2026-11-21T22:10:00Z ", made once a second. */
-static const char *
-stamp(void)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (now != logger.stamp_at) {
-		gmtime_r(&now, &tm);
-		strftime(logger.stamp, sizeof(logger.stamp),
-		    "%Y-%m-%dT%H:%M:%SZ", &tm);
-		logger.stamp_at = now;
-	}
-	return logger.stamp;
+	logger.nrecords = 0;
 }
 
 static void
-to_stderr(enum log_level level, const char *fmt, va_list ap)
+flush_socket(void)
+{
+	logger.lost += log_socket_send(&logger.socket, logger.kept,
+	    logger.ends, logger.nrecords);
+	logger.nkept = 0;
+	logger.nrecords = 0;
+}
+
+static void
+flush_once(void)
+{
+	if (logger.nkept == 0)
+		return;
+	if (has_socket())
+		flush_socket();
+	else
+		flush_stream();
+}
+
+static void
+tell_lost(uint64_t lost)
+{
+	struct event_line e;
+
+	if (!event_begin(&e, EVENT_LOG_LOST, NULL))
+		return;
+	event_int(&e, "lines", (int64_t)lost);
+	event_end(&e);
+}
+
+/* The first lines that get through again bring with them how many did not. */
+void
+log_flush(void)
+{
+	uint64_t was = logger.lost;
+
+	if (logger.is_flushing || logger.nkept == 0)
+		return;
+	logger.is_flushing = true;
+	flush_once();
+	if (was > 0 && logger.lost == was) {
+		tell_lost(was);
+		flush_once();
+		logger.lost -= was;
+	}
+	logger.is_flushing = false;
+}
+
+/* ---- records ---- */
+
+enum log_form
+log_form(void)
+{
+	if (logger.sink != NULL)
+		return FORM_TEXT;
+	if (logger.conf.target == LOG_TO_JOURNALD)
+		return FORM_JOURNAL;
+	return logger.conf.format == LOG_AS_JSON ? FORM_JSON : FORM_TEXT;
+}
+
+/* Of an entry of the journal. */
+static size_t
+journal_head(char *to, enum log_level level)
+{
+	const struct log_conf *c = &logger.conf;
+	int n;
+
+	n = snprintf(to, HEAD_BYTES, "PRIORITY=%d\nSYSLOG_FACILITY=%d\n"
+	    "SYSLOG_PID=%d\nSYSLOG_IDENTIFIER=%s%s%s\n", (int)level,
+	    c->facility >> 3, logger.pid, c->tag, *c->tag == '\0' ? "" : "/",
+	    logger.ident == NULL ? "nexthop" : logger.ident);
+	return n < 0 ? 0 : n < HEAD_BYTES ? (size_t)n : HEAD_BYTES - 1;
+}
+
+static size_t
+put_head(char *to, enum log_level level)
+{
+	size_t n = 0;
+
+	if (log_form() == FORM_JOURNAL)
+		return journal_head(to, level);
+	if (log_form() == FORM_JSON && !has_socket())
+		return 0;
+	check_time(time(NULL));
+	if (has_socket())
+		n = (size_t)sprintf(to, "<%d>", logger.conf.facility |
+		    (int)level);
+	memcpy(to + n, logger.head, logger.head_len);
+	n += logger.head_len;
+	if (log_form() == FORM_JSON || level > LOG_LEVEL_WARNING)
+		return n;
+	return n + strlcpy(to + n, level == LOG_LEVEL_ERROR ? "error: " :
+	    "warning: ", sizeof("warning: "));
+}
+
+static char sink_line[LOG_LINE_MAX];
+
+char *
+log_room(enum log_level level, size_t *head_r)
+{
+	*head_r = 0;
+	if (logger.sink != NULL)
+		return sink_line;
+	if ((KEPT_BYTES - logger.nkept < LOG_RECORD_MAX ||
+	    logger.nrecords == RECORDS_MAX) && !logger.is_flushing)
+		log_flush();
+	*head_r = put_head(logger.kept + logger.nkept, level);
+	return logger.kept + logger.nkept;
+}
+
+void
+log_record(enum log_level level, size_t n)
 {
 	char *line;
-	int head, n;
 
-	if (KEPT_BYTES - logger.nkept < LINE_BYTES)
-		log_flush();
+	if (logger.sink != NULL) {
+		sink_line[n] = '\0';
+		logger.sink(level, sink_line);
+		return;
+	}
 	line = logger.kept + logger.nkept;
-	head = snprintf(line, LINE_BYTES, "%s %s[%d]: %s", stamp(),
-	    logger.ident == NULL ? "nexthop" : logger.ident, (int)getpid(),
-	    level == LOG_LEVEL_ERROR ? "error: " :
-	    level == LOG_LEVEL_WARNING ? "warning: " : "");
-	if (head < 0 || head >= LINE_BYTES / 2)
-		return;
-	n = vsnprintf(line + head, (size_t)(LINE_BYTES - head - 1), fmt, ap);
-	if (n < 0)
-		return;
-	n += head;
-	if (n > LINE_BYTES - 2)
-		n = LINE_BYTES - 2;
-	line[n] = '\n';
-	logger.nkept += (size_t)n + 1;
+	line[n] = has_socket() ? '\0' : '\n';
+	logger.nkept += n;
+	logger.ends[logger.nrecords++] = (uint32_t)logger.nkept;
+	logger.nkept++;
 	if (level <= LOG_LEVEL_WARNING)
 		log_flush();
 }
 
-static void
-to_sink(enum log_level level, const char *fmt, va_list ap)
-{
-	char line[LINE_BYTES];
-
-	if (vsnprintf(line, sizeof(line), fmt, ap) >= 0)
-		logger.sink(level, line);
-}
+/* ---- lines ---- */
 
 static void
 log_line(enum log_level level, const char *fmt, va_list ap)
 {
+	size_t head;
+	char *line;
+	int n;
+
 	if (!log_is_on(level))
 		return;
-	if (logger.sink != NULL)
-		to_sink(level, fmt, ap);
-	else if (logger.use_syslog)
-		vsyslog((int)level, fmt, ap);
-	else
-		to_stderr(level, fmt, ap);
+	if (log_form() != FORM_TEXT) {
+		event_note(level, fmt, ap);
+		return;
+	}
+	line = log_room(level, &head);
+	n = vsnprintf(line + head, LOG_LINE_MAX - head - 1, fmt, ap);
+	if (n < 0)
+		return;
+	if ((size_t)n > LOG_LINE_MAX - head - 2)
+		n = (int)(LOG_LINE_MAX - head - 2);
+	log_record(level, head + (size_t)n);
 }
 
 #define LOG_FUNCTION(name, level)		\

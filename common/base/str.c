@@ -30,9 +30,57 @@ utf8_sequence(const unsigned char *p, size_t n)
 	return len;
 }
 
+#define BARE	8
+#define JSON	16
+#define MOST	(SHOWN_LINE | SHOWN_QUOTED | JSON)
+
+/* In which form a byte stands for itself. */
+static const uint8_t plain[256] = {
+	[' '] = MOST,
+	['!'] = MOST | SHOWN_FIELD | BARE,
+	['"'] = SHOWN_LINE | SHOWN_FIELD,
+	['#' ... ';'] = MOST | SHOWN_FIELD | BARE,
+	['<'] = MOST,
+	['='] = MOST | SHOWN_FIELD,
+	['>'] = MOST,
+	['?' ... '['] = MOST | SHOWN_FIELD | BARE,
+	[']' ... '~'] = MOST | SHOWN_FIELD | BARE,
+};
+
+/* How many bytes at p stand for themselves. */
+static size_t
+plain_span(const unsigned char *p, size_t n, uint8_t form)
+{
+	size_t i;
+
+	for (i = 0; i < n && (plain[p[i]] & form) != 0; i++)
+		;
+	return i;
+}
+
+bool
+str_is_bare(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && plain_span((const unsigned char *)s, n, BARE) == n;
+}
+
+static size_t
+show_hex(char out[8], unsigned char byte)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	memcpy(out, "\\x", 2);
+	out[2] = hex[byte >> 4];
+	out[3] = hex[byte & 15];
+	out[4] = '\0';
+	return 1;
+}
+
 /*
- * One character of p as it is shown: the number of bytes taken; the shown
- * form, at most 5 bytes with its NUL, in out.
+ * One character of p that is not plain as it is shown: the number of bytes
+ * taken; the shown form, at most 5 bytes with its NUL, in out.
  */
 static size_t
 escape_one(const unsigned char *p, size_t n, char out[8])
@@ -40,6 +88,13 @@ escape_one(const unsigned char *p, size_t n, char out[8])
 	size_t len;
 
 	switch (*p) {
+	case ' ':
+	case '<':
+	case '>':
+		return show_hex(out, *p);
+	case '"':
+		memcpy(out, "\\\"", 3);
+		return 1;
 	case '\t':
 		memcpy(out, "\\t", 3);
 		return 1;
@@ -58,17 +113,16 @@ escape_one(const unsigned char *p, size_t n, char out[8])
 	len = utf8_sequence(p, n);
 	/* U+0080..U+009F are control characters too. */
 	if (*p < 0x20 || *p == 0x7f || len == 0 ||
-	    (p[0] == 0xc2 && len == 2 && p[1] < 0xa0)) {
-		snprintf(out, 8, "\\x%02X", *p);
-		return 1;
-	}
+	    (p[0] == 0xc2 && len == 2 && p[1] < 0xa0))
+		return show_hex(out, *p);
 	memcpy(out, p, len);
 	out[len] = '\0';
 	return len;
 }
 
 size_t
-str_escape(char *to, size_t size, const void *from, size_t n)
+str_escape_as(enum str_shown how, char *to, size_t size, const void *from,
+    size_t n)
 {
 	const unsigned char	*p = from, *end = p + n;
 	size_t			 at = 0, len;
@@ -77,7 +131,71 @@ str_escape(char *to, size_t size, const void *from, size_t n)
 	if (size == 0)
 		return 0;
 	while (p < end) {
+		len = plain_span(p, (size_t)(end - p), (uint8_t)how);
+		if (len >= size - at)
+			len = size - at - 1;
+		memcpy(to + at, p, len);
+		at += len;
+		p += len;
+		if (p == end || at == size - 1)
+			break;
 		p += escape_one(p, (size_t)(end - p), one);
+		len = strlen(one);
+		if (at + len >= size)
+			break;
+		memcpy(to + at, one, len);
+		at += len;
+	}
+	to[at] = '\0';
+	return at;
+}
+
+size_t
+str_escape(char *to, size_t size, const void *from, size_t n)
+{
+	return str_escape_as(SHOWN_LINE, to, size, from, n);
+}
+
+/* A character that is not plain, as in escape_one(). */
+static size_t
+json_one(const unsigned char *p, size_t n, char out[8])
+{
+	size_t len = utf8_sequence(p, n);
+
+	if (*p == '"' || *p == '\\') {
+		out[0] = '\\';
+		out[1] = (char)*p;
+		out[2] = '\0';
+	} else if (*p < 0x80 || len == 0)
+		snprintf(out, 8, "\\u%04x", *p);
+	else if (p[0] == 0xc2 && p[1] < 0xa0)	/* U+0080..U+009F */
+		snprintf(out, 8, "\\u%04x", p[1]);
+	else {
+		memcpy(out, p, len);
+		out[len] = '\0';
+	}
+	return len == 0 ? 1 : len;
+}
+
+size_t
+str_json(char *to, size_t size, const void *from, size_t n)
+{
+	const unsigned char	*p = from, *end = p + n;
+	size_t			 at = 0, len;
+	char			 one[8];
+
+	if (size == 0)
+		return 0;
+	while (p < end) {
+		len = plain_span(p, (size_t)(end - p), JSON);
+		if (len >= size - at)
+			len = size - at - 1;
+		memcpy(to + at, p, len);
+		at += len;
+		p += len;
+		if (p == end || at == size - 1)
+			break;
+		p += json_one(p, (size_t)(end - p), one);
 		len = strlen(one);
 		if (at + len >= size)
 			break;
@@ -92,9 +210,16 @@ int
 buf_escape(struct buf *b, const void *from, size_t n)
 {
 	const unsigned char	*p = from, *end = p + n;
+	size_t			 len;
 	char			 one[8];
 
 	while (p < end) {
+		len = plain_span(p, (size_t)(end - p), SHOWN_LINE);
+		if (buf_add(b, p, len) == -1)
+			return -1;
+		p += len;
+		if (p == end)
+			break;
 		p += escape_one(p, (size_t)(end - p), one);
 		if (buf_puts(b, one) == -1)
 			return -1;

@@ -17,7 +17,24 @@ struct buf;
  */
 size_t	str_escape(char *to, size_t size, const void *from, size_t n);
 
-/* The same into a buffer; -1 where its ceiling is reached. */
+/*
+ * The same with further bytes shown as escapes, for texts between others:
+ * QUOTED the quote as \"; FIELD blanks and angle brackets as \xHH.
+ */
+enum str_shown { SHOWN_LINE = 1, SHOWN_QUOTED = 2, SHOWN_FIELD = 4 };
+size_t	str_escape_as(enum str_shown, char *to, size_t size, const void *from,
+	    size_t n);
+
+/* It needs neither quotes nor an escape to be told from what follows it. */
+bool	str_is_bare(const char *);
+
+/*
+ * The inside of a JSON string (RFC 8259 §7) for n bytes of UTF-8, control
+ * bytes as \u00HH.  Bounds and result as above.
+ */
+size_t	str_json(char *to, size_t size, const void *from, size_t n);
+
+/* str_escape() into a buffer; -1 where its ceiling is reached. */
 int	buf_escape(struct buf *, const void *from, size_t n);
 
 /*

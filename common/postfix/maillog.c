@@ -26,29 +26,6 @@ static struct {
 
 /* ---- where lines go ---- */
 
-static int
-facility_of(const char *name)
-{
-	static const struct { const char *name; int value; } all[] = {
-		{ "auth", LOG_AUTH }, { "authpriv", LOG_AUTHPRIV },
-		{ "cron", LOG_CRON }, { "daemon", LOG_DAEMON },
-		{ "ftp", LOG_FTP }, { "kern", LOG_KERN },
-		{ "lpr", LOG_LPR }, { "mail", LOG_MAIL },
-		{ "news", LOG_NEWS }, { "user", LOG_USER },
-		{ "uucp", LOG_UUCP }, { "local0", LOG_LOCAL0 },
-		{ "local1", LOG_LOCAL1 }, { "local2", LOG_LOCAL2 },
-		{ "local3", LOG_LOCAL3 }, { "local4", LOG_LOCAL4 },
-		{ "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 },
-		{ "local7", LOG_LOCAL7 },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (strcasecmp(all[i].name, name) == 0)
-			return all[i].value;
-	return LOG_MAIL;
-}
-
 static void
 connect_socket(void)
 {
@@ -132,7 +109,8 @@ pf_maillog_open(const char *tag, const char *facility, const char *socket,
 		connect_socket();
 	else
 		openlog(maillog.tag, LOG_PID | LOG_NDELAY,
-		    facility_of(facility));
+		    log_facility(facility) == -1 ? LOG_MAIL :
+		    log_facility(facility));
 	log_set_sink(on_line, is_verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 }
 

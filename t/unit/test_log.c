@@ -59,7 +59,7 @@ test_lines(void)
 {
 	char want[256];
 
-	log_set(false, LOG_LEVEL_INFO);
+	log_set(LOG_TO_STDERR, LOG_LEVEL_INFO);
 	log_info("one %d", 1);
 	is_str(written(), "", "a line is kept");
 	log_flush();
@@ -91,7 +91,7 @@ test_levels(void)
 	size_t i, n, lines;
 
 	for (i = 0; i < 4; i++) {
-		log_set(false, levels[i]);
+		log_set(LOG_TO_STDERR, levels[i]);
 		log_error("e");
 		log_warning("w");
 		log_info("i");
@@ -114,7 +114,7 @@ test_long(void)
 	size_t n;
 	int i;
 
-	log_set(false, LOG_LEVEL_INFO);
+	log_set(LOG_TO_STDERR, LOG_LEVEL_INFO);
 	memset(text, 'x', sizeof(text) - 1);
 	log_info("%s", text);
 	log_info("next");

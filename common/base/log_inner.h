@@ -1,0 +1,62 @@
+/* log_inner.h - what log.c, log_socket.c and event.c share; private to them. */
+#ifndef BASE_LOG_INNER_H
+#define BASE_LOG_INNER_H
+
+#include <stdarg.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+#define LOG_LINE_MAX	4096		/* a line of text, with its end */
+#define LOG_RECORD_MAX	(16 * 1024)	/* a JSON object, an entry of the
+					 * journal */
+
+/* ---- log.c: records ---- */
+
+enum log_form { FORM_TEXT, FORM_JSON, FORM_JOURNAL };
+
+/* What a record has to look like now. */
+enum log_form	 log_form(void);
+/* Room for a record of LOG_RECORD_MAX bytes; its head is there already, of
+ * *head_r bytes. log_record() follows. */
+char		*log_room(enum log_level, size_t *head_r);
+/* n bytes of that, head included, are the record. */
+void		 log_record(enum log_level, size_t n);
+
+/* For JSON: "2026-11-21T22:10:00.123Z"; who we are. */
+const char	*log_stamp_ms(void);
+const char	*log_program(void);		/* "smtp-static" */
+const char	*log_relay(void);		/* or NULL */
+int		 log_pid(void);
+const char	*log_level_name(enum log_level);
+
+/* ---- log_socket.c: records as datagrams ---- */
+
+struct log_socket {
+	const char	*path;
+	int		 fd;		/* -1: not connected */
+	bool		 is_stream;	/* an old syslogd: ended by NUL */
+	bool		 is_stuck;	/* it takes nothing: not waited for */
+	bool		 has_memfd;	/* the journal takes a large one in one */
+	int64_t		 tried_ms;	/* when connecting was last tried */
+};
+
+#define LOG_SYSLOG_PATH	"/dev/log"
+#define LOG_JOURNAL_PATH "/run/systemd/journal/socket"
+
+/* -1 with errno. */
+int		 log_socket_connect(struct log_socket *);
+void		 log_socket_close(struct log_socket *);
+/*
+ * n records one behind the other, each followed by a NUL; ends are theirs,
+ * without it.  How many could not be sent.
+ */
+unsigned	 log_socket_send(struct log_socket *, const char *bytes,
+		    const uint32_t *ends, unsigned n);
+
+/* ---- event.c ---- */
+
+/* A line that is no event, where it is not text. */
+void		 event_note(enum log_level, const char *fmt, va_list);
+
+#endif
