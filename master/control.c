@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 
-#define OUT_MAX		(16 * 1024 * 1024)
+#define OUT_MAX		(17 * 1024 * 1024)
 #define ARGS_MAX	16
 
 struct control {
@@ -132,6 +132,19 @@ do_status(struct control *ct, const char *const *args, size_t nargs)
 }
 
 static void
+do_metrics(struct control *ct, const char *const *args, size_t nargs)
+{
+	struct buf text;
+	int status;
+
+	buf_init(&text, METRICS_BYTES_MAX);
+	status = metrics_command(ct->master, args, nargs, &text);
+	output(ct, buf_data(&text), buf_len(&text));
+	buf_clear(&text);
+	control_exit(ct, status);
+}
+
+static void
 do_command(struct control *ct, const char *command, const char *const *args,
     size_t nargs)
 {
@@ -139,6 +152,8 @@ do_command(struct control *ct, const char *command, const char *const *args,
 
 	if (strcmp(command, "status") == 0)
 		do_status(ct, args, nargs);
+	else if (strcmp(command, "metrics") == 0)
+		do_metrics(ct, args, nargs);
 	else if (strcmp(command, "reload") == 0)
 		master_reload(m, ct);
 	else if (strcmp(command, "drain") == 0) {

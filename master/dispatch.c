@@ -92,6 +92,8 @@ job_run(struct job *j, struct child *c, const void *bytes, uint32_t len)
 	channel_queued(c->channel, start, fd_for(j, c));
 	j->child = c;
 	j->place = RUNNING;
+	histogram_observe(&j->service->metrics.queue,
+	    loop_now_us(c->gen->loop) - j->since_us);
 	c->slots[slot].job = j;
 	c->open++;
 	if (!c->may_forward)
@@ -386,7 +388,7 @@ take_result(struct child *c, struct job *j, const struct frame *f,
 		job_blame(j, c, "RESULT for a recipient that it forwarded");
 	else {
 		c->has_delivered = true;
-		job_pass_result(j, i, a.reply.cls, f, bytes);
+		job_pass_result(j, i, &a.reply, f, bytes);
 	}
 }
 

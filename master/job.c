@@ -40,6 +40,7 @@ job_new(struct service *sv, uint32_t nrcpt)
 	j->service = sv;
 	j->fd = -1;
 	j->since_ms = loop_now_ms(sv->master->loop);
+	j->since_us = loop_now_us(sv->master->loop);
 	j->nrcpt = j->open = nrcpt;
 	sv->master->njobs++;
 	sv->njobs++;
@@ -172,13 +173,14 @@ job_check_output(struct submitter *s, int result)
 /* Its agent has settled recipient i; the root whose submitter wants to know,
  * or NULL, and which recipient it is there. */
 static struct job *
-settle(struct job *j, uint32_t i, unsigned cls, uint32_t *index_r)
+settle(struct job *j, uint32_t i, const struct reply *r, uint32_t *index_r)
 {
 	struct job *root = j->root;
 
 	j->rcpts[i] |= IS_ANSWERED;
 	j->open--;
-	j->service->answers[cls]++;
+	j->service->answers[r->cls]++;
+	metrics_answered(j->service, r, j->since_us);
 	*index_r = j->map == NULL ? i : j->map[i];
 	if (root == NULL)
 		return NULL;
@@ -197,7 +199,7 @@ job_answer(struct job *j, uint32_t i, const struct reply *r)
 	size_t start;
 	int result;
 
-	if ((root = settle(j, i, r->cls, &index)) == NULL)
+	if ((root = settle(j, i, r, &index)) == NULL)
 		return;
 	s = root->from;
 	out = channel_out(s->channel);
@@ -210,7 +212,7 @@ job_answer(struct job *j, uint32_t i, const struct reply *r)
 
 /* The bytes pass as they came but for the id, and for the index of a leg. */
 void
-job_pass_result(struct job *j, uint32_t i, unsigned cls,
+job_pass_result(struct job *j, uint32_t i, const struct reply *r,
     const struct frame *f, const void *bytes)
 {
 	struct submitter *s;
@@ -219,7 +221,7 @@ job_pass_result(struct job *j, uint32_t i, unsigned cls,
 	uint32_t index;
 	size_t start;
 
-	if ((root = settle(j, i, cls, &index)) == NULL)
+	if ((root = settle(j, i, r, &index)) == NULL)
 		return;
 	s = root->from;
 	out = channel_out(s->channel);

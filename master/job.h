@@ -42,6 +42,7 @@ struct job {
 	int		 fd;		/* that belongs to it, or -1 */
 	int		 fd_error;	/* why there is none to forward */
 	int64_t		 since_ms;
+	int64_t		 since_us;	/* the same moment */
 	int64_t		 deadline_ms;	/* 0 = none */
 	int64_t		 due_ms;	/* is_watched: the next step */
 	uint32_t	 nrcpt;
@@ -84,8 +85,9 @@ void		 job_fail(struct job *, const struct reply *plain,
 /* Our own answer for one recipient. */
 void		 job_answer(struct job *, uint32_t i, const struct reply *);
 /* The agent's answer for one recipient. */
-void		 job_pass_result(struct job *, uint32_t i, unsigned cls,
-		    const struct frame *, const void *bytes);
+void		 job_pass_result(struct job *, uint32_t i,
+		    const struct reply *, const struct frame *,
+		    const void *bytes);
 /* CANCEL to the child that has it. */
 void		 job_cancel(struct job *);
 /* A root is not wanted any more, with all its legs: what runs is cancelled,

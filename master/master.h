@@ -15,7 +15,9 @@
  *	submit		submitters' connections
  *	control		the operator's connections
  *	lifecycle	start, reload, stop
- *	operator, sender, probe	the nexthop command's side
+ *	status		what there is, for people and programs
+ *	metrics		what was counted, for Prometheus
+ *	operator, sender, probe, top	the nexthop command's side
  */
 #ifndef MASTER_H
 #define MASTER_H
@@ -34,6 +36,7 @@
 #include "conf/option.h"
 #include "mail/frame.h"
 #include "mail/reply.h"
+#include "mail/tally.h"
 #include "net/channel.h"
 #include "net/loop.h"
 
@@ -333,6 +336,13 @@ void		 rollout_free(struct rollout *);	/* kills what is left */
 TAILQ_HEAD(jobs, job);
 TAILQ_HEAD(submitters, submitter);
 
+struct service_metrics {	/* since the master knows the relay */
+	uint64_t	 answers[REPLY_PERMANENT + 1][STAGE_RUN + 1];
+	struct histogram delivery[REPLY_PERMANENT + 1];	/* by class */
+	struct histogram queue;
+	struct tally	 past;		/* of agents that are gone */
+};
+
 struct service {
 	TAILQ_ENTRY(service) next;
 	struct master	*master;
@@ -353,6 +363,7 @@ struct service {
 	uint64_t	 forwarded;	/* recipients, to other relays */
 	uint64_t	 answers[REPLY_PERMANENT + 1];	/* by class */
 	uint64_t	 restarts;
+	struct service_metrics metrics;
 	char		*last_error;
 	int64_t		 last_error_ms;	/* wall clock */
 	bool		 is_ending;	/* drains once the queue is empty */
@@ -452,6 +463,35 @@ void	 control_exit(struct control *, int status);
 
 enum status_form { STATUS_TEXT, STATUS_TSV, STATUS_JSON };
 void	 status_print(const struct master *, enum status_form, struct buf *);
+
+struct relay_sum {		/* what a relay's children come to */
+	const struct generation *gen;
+	uint64_t	 window, open;
+	unsigned	 ready, alive;
+	const char	*state;
+	int64_t		 up_s;
+	char		 pids[512];
+};
+void	 status_sum_up(const struct service *, struct relay_sum *);
+
+/* ---- metrics.c: nexthop-metrics(7) ---- */
+
+#define METRICS_DESTINATIONS	50	/* labels of a relay, if not told */
+#define METRICS_BYTES_MAX	(16 * 1024 * 1024)
+
+/* All that is counted in Prometheus' text format, version 0.0.4. */
+void	 metrics_print(const struct master *, unsigned ndestinations,
+	    struct buf *);
+/* The command "metrics" with its arguments; the exit status. */
+int	 metrics_command(const struct master *, const char *const *args,
+	    size_t nargs, struct buf *out);
+/* Its agents' statistics, with those of agents that are gone. */
+void	 metrics_tally(const struct service *, struct tally *);
+/* One of them has gone: what it counted stays. */
+void	 metrics_keep(struct service *, struct child *);
+/* A recipient was answered for. */
+void	 metrics_answered(struct service *, const struct reply *,
+	    int64_t since_us);
 
 /* ---- daemon.c: what a process in the background owes the system ---- */
 

@@ -34,6 +34,7 @@ static const struct command commands[] = {
 	{ "check",	"find the faults of the configuration", cmd_check },
 	{ "config",	"print every relay's effective options", cmd_config },
 	{ "status",	"what the master and its agents do", cmd_control },
+	{ "metrics",	"what was counted, for Prometheus", cmd_control },
 	{ "reload",	"read the configuration again", cmd_control },
 	{ "drain",	"finish everything, then stop", cmd_control },
 	{ "stop",	"finish what runs within stop_timeout, then stop",
@@ -67,6 +68,7 @@ usage(FILE *fp, int status)
 	cli_help(fp);
 	fprintf(fp, "\nnexthop explain --relay=NAME [--probe] RCPT...\n"
 	    "nexthop status [--output=text|tsv|json]\n"
+	    "nexthop metrics [--destinations=N] [--health]\n"
 	    "All that talk to the master: [--control=PATH]\n\n"
 	    "nexthop postfix-setup [--apply|--undo] [--config-dir=DIR] "
 	    "[--concurrency=N]\n    SERVICE TYPE [-o NAME=VALUE]...\n"
@@ -301,6 +303,10 @@ cmd_control(const char *path, int argc, char **argv)
 			control = value;
 		else if (strcmp(argv[0], "status") == 0 && nargs < 4 &&
 		    is_form(option_value(argv[i], "--output")))
+			args[nargs++] = argv[i];
+		else if (strcmp(argv[0], "metrics") == 0 && nargs < 4 &&
+		    (strcmp(argv[i], "--health") == 0 ||
+		    option_value(argv[i], "--destinations") != NULL))
 			args[nargs++] = argv[i];
 		else {
 			warnx("%s: unknown argument %s", argv[0], argv[i]);

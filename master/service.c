@@ -43,6 +43,7 @@ on_free(void *arg)
 	}
 	if (sv->current != NULL)
 		generation_free(sv->current);
+	tally_clear(&sv->metrics.past);
 	free(sv->name);
 	free(sv->last_error);
 	free(sv);
@@ -290,6 +291,7 @@ on_gone(struct child *c, const char *text)
 	    c->wait_status == 0;
 	uint32_t open = c->open;
 
+	metrics_keep(sv, c);
 	if (!is_expected && !c->is_refused)
 		set_error(sv, "%s", text);
 	dispatch_child_gone(c, text);

@@ -17,18 +17,8 @@ static const char *const master_states[] = {
 	[MASTER_STOPPING] = "stopping",
 };
 
-/* What a relay's children come to. */
-struct sum {
-	const struct generation *gen;
-	uint64_t	 window, open;
-	unsigned	 ready, alive;
-	const char	*state;
-	int64_t		 up_s;
-	char		 pids[512];
-};
-
 static void
-add_pid(struct sum *sum, const struct child *c)
+add_pid(struct relay_sum *sum, const struct child *c)
 {
 	size_t n = strlen(sum->pids);
 
@@ -37,8 +27,8 @@ add_pid(struct sum *sum, const struct child *c)
 		    n > 0 ? "," : "", (int)c->process.pid);
 }
 
-static void
-sum_up(const struct service *sv, struct sum *sum)
+void
+status_sum_up(const struct service *sv, struct relay_sum *sum)
 {
 	const struct child *c;
 	int64_t up;
@@ -92,9 +82,9 @@ put_number(struct buf *b, uint64_t n, bool is_tsv, int width)
 static void
 put_row(struct buf *b, const struct service *sv, bool is_tsv)
 {
-	struct sum sum;
+	struct relay_sum sum;
 
-	sum_up(sv, &sum);
+	status_sum_up(sv, &sum);
 	put_cell(b, sv->name, is_tsv, 16, false);
 	put_cell(b, sum.gen == NULL ? "" : sum.gen->conf->type, is_tsv, 9,
 	    false);
@@ -202,6 +192,8 @@ put_stats(struct buf *b, const struct buf *stats)
 
 	buf_puts(b, "\"stats\":{");
 	while (f.attrs_len > 0 && frame_next(&f, &at, &a) == 1) {
+		if (a.tag == ATTR_STAT_DESTINATION)
+			break;		/* they are told by the relay */
 		if (a.tag == ATTR_STAT_NAME)
 			name = a;
 		else if (a.tag == ATTR_STAT_VALUE && name.data != NULL &&
@@ -238,13 +230,78 @@ put_generation(struct buf *b, const struct generation *g)
 	}
 }
 
+/* How often each time occurred, by the bounds told at the top. */
+static void
+put_histogram(struct buf *b, const char *name, const struct histogram *h)
+{
+	unsigned i;
+
+	buf_printf(b, "\"%s\":{\"sum_us\":%ju,\"counts\":[", name,
+	    (uintmax_t)h->sum_us);
+	for (i = 0; i < HISTOGRAM_BUCKETS; i++)
+		buf_printf(b, "%s%ju", i > 0 ? "," : "",
+		    (uintmax_t)h->n[i]);
+	buf_puts(b, "]},");
+}
+
+static void
+put_times(struct buf *b, const struct service *sv, const struct tally *t)
+{
+	static const char begin[] = "phase{phase=\"";
+	struct histogram all = { .sum_us = 0 };
+	char name[64];
+	size_t i, n;
+
+	for (i = REPLY_DELIVERED; i <= REPLY_PERMANENT; i++)
+		histogram_add(&all, &sv->metrics.delivery[i]);
+	buf_puts(b, "\"times\":{");
+	put_histogram(b, "delivery", &all);
+	put_histogram(b, "queue", &sv->metrics.queue);
+	for (i = 0; i < t->n; i++) {
+		n = strlen(t->v[i].key);
+		if (t->v[i].h == NULL || n > sizeof(name) ||
+		    strncmp(t->v[i].key, begin, sizeof(begin) - 1) != 0)
+			continue;
+		snprintf(name, sizeof(name), "%.*s",
+		    (int)(n - sizeof(begin) - 1),
+		    t->v[i].key + sizeof(begin) - 1);
+		put_histogram(b, name, t->v[i].h);
+	}
+	close_json(b, "},");
+}
+
+static void
+put_destinations(struct buf *b, const struct tally *t)
+{
+	const struct tally_destination *d;
+	size_t i;
+
+	buf_puts(b, "\"destinations\":[");
+	for (i = 0; i < t->ndestinations; i++) {
+		d = &t->destinations[i];
+		buf_puts(b, "{");
+		put_text(b, "destination", d->name);
+		put_integer(b, "waiting", (int64_t)d->waiting);
+		put_integer(b, "connections", (int64_t)d->connections);
+		put_integer(b, "idle", (int64_t)d->idle);
+		put_integer(b, "delivered", (int64_t)d->delivered);
+		put_integer(b, "transient", (int64_t)d->transient);
+		put_integer(b, "permanent", (int64_t)d->permanent);
+		put_text(b, "last_error", d->error);
+		put_integer(b, "last_error_at", (int64_t)d->error_s);
+		close_json(b, "},");
+	}
+	close_json(b, "],");
+}
+
 static void
 put_relay(struct buf *b, const struct service *sv)
 {
+	struct tally tally = { .n = 0 };
 	const struct generation *g;
-	struct sum sum;
+	struct relay_sum sum;
 
-	sum_up(sv, &sum);
+	status_sum_up(sv, &sum);
 	buf_puts(b, "{");
 	put_text(b, "relay", sv->name);
 	put_text(b, "type", sum.gen == NULL ? NULL : sum.gen->conf->type);
@@ -262,6 +319,10 @@ put_relay(struct buf *b, const struct service *sv)
 	put_integer(b, "uptime_s", sum.up_s);
 	put_text(b, "last_error", sv->last_error);
 	put_integer(b, "last_error_at", sv->last_error_ms / 1000);
+	metrics_tally(sv, &tally);
+	put_times(b, sv, &tally);
+	put_destinations(b, &tally);
+	tally_clear(&tally);
 	buf_puts(b, "\"agents\":[");
 	if (sv->current != NULL)
 		put_generation(b, sv->current);
@@ -274,6 +335,7 @@ static void
 print_json(const struct master *m, struct buf *b)
 {
 	const struct service *sv;
+	unsigned i;
 
 	buf_puts(b, "{");
 	put_text(b, "version", NEXTHOP_VERSION);
@@ -283,7 +345,10 @@ print_json(const struct master *m, struct buf *b)
 	put_integer(b, "started_at", m->started_ms / 1000);
 	put_integer(b, "submitters", m->nsubmitters);
 	put_integer(b, "queued_bytes", (int64_t)m->queued_bytes);
-	buf_puts(b, "\"relays\":[");
+	buf_puts(b, "\"bounds_us\":[");
+	for (i = 0; i < HISTOGRAM_BOUNDS; i++)
+		buf_printf(b, "%jd,", (intmax_t)histogram_bounds_us[i]);
+	close_json(b, "],\"relays\":[");
 	TAILQ_FOREACH(sv, &m->services, next)
 		put_relay(b, sv);
 	close_json(b, "]}\n");

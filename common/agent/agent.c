@@ -185,6 +185,7 @@ delivery_over(struct delivery *d)
 	if (--a->nopen == 0)
 		timer_set(&a->rest, REST_MS);
 	loop_later(a->loop, &o->free_later);
+	agent_touch_stats(a);
 	check_idle(a);
 }
 
@@ -246,6 +247,8 @@ delivery_answer(struct delivery *d, uint32_t i, const struct answer *a)
 	d->open--;
 	if (!d->front->logs_itself)
 		log_answer(d, i, &whole);
+	if (outer(d)->agent->on_stats != NULL)
+		telemetry_answer(&outer(d)->agent->telemetry, &whole);
 	d->front->answer(d, i, &whole);
 	if (d->open == 0)
 		delivery_over(d);
@@ -459,6 +462,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	log_open(ops->name);
 	TAILQ_INIT(&a.open);
+	telemetry_init(&a.telemetry);
 	a.loop = loop_new();
 	timer_init(&a.quiet, a.loop, on_quiet_timeout, &a);
 	timer_init(&a.rest, a.loop, on_rest, &a);
@@ -481,6 +485,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 		log_flush();
 		_exit(status);
 	}
+	telemetry_clear(&a.telemetry);
 	opts_free(a.opts);
 	loop_free(a.loop);
 	return status;

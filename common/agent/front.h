@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "agent/agent.h"
+#include "agent/telemetry.h"
 
 /* How facts about a delivery get back to whoever asked for it. */
 struct front_ops {
@@ -44,6 +45,7 @@ struct agent {
 	bool		 is_abandoned;	/* stopped while something ran */
 	struct timer	 quiet;		/* how long a drain waits for is_busy */
 	struct timer	 rest;		/* idle: give memory back */
+	struct telemetry telemetry;
 	bool		 want_trace;
 	bool		 may_forward;
 	/* Set by the front: the last delivery of a drain is over; the

@@ -170,7 +170,9 @@ on_stats(void *arg)
 	if (channel_fd(f->channel) == -1)
 		return;
 	frame_begin(&o, out, FRAME_STATS, 0, 0);
-	f->agent->ops->stats(f->agent->state, put_stat, &o);
+	if (f->agent->ops->stats != NULL)
+		f->agent->ops->stats(f->agent->state, put_stat, &o);
+	telemetry_put(&f->agent->telemetry, &o);
 	queued(f, start, frame_end(&o));
 }
 
@@ -179,7 +181,7 @@ want_stats(struct agent *a)
 {
 	struct channel_front *f = a->front;
 
-	if (a->ops->stats != NULL && f->stats.due_ms == 0)
+	if (f->stats.due_ms == 0)
 		timer_set(&f->stats, STATS_MS);
 }
 
@@ -414,7 +416,12 @@ on_orphan(void *arg)
 static void
 on_idle(struct agent *a)
 {
-	leave(a->front, EX_OK);
+	struct channel_front *f = a->front;
+
+	/* What was counted since the last STATS shall not be lost. */
+	if (f->stats.due_ms != 0)
+		on_stats(f);
+	leave(f, EX_OK);
 }
 
 static void

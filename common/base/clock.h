@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+int64_t	clock_mono_us(void);
 int64_t	clock_mono_ms(void);	/* never goes back; the origin means nothing */
 int64_t	clock_wall_ms(void);	/* since 1970-01-01 UTC */
 

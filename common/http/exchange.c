@@ -82,11 +82,19 @@ static void
 learn_times(struct exchange *x)
 {
 	CURL *c = x->easy->curl;
-	curl_off_t before = 0, all = 0, retry = 0;
+	curl_off_t connect = 0, tls = 0, before = 0, all = 0, retry = 0;
+	struct phases *phases = agent_phases(x->relay->agent);
 
 	curl_easy_getinfo(c, CURLINFO_PRETRANSFER_TIME_T, &before);
 	curl_easy_getinfo(c, CURLINFO_TOTAL_TIME_T, &all);
 	curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &retry);
+	curl_easy_getinfo(c, CURLINFO_CONNECT_TIME_T, &connect);
+	curl_easy_getinfo(c, CURLINFO_APPCONNECT_TIME_T, &tls);
+	if (connect > 0)		/* a new connection */
+		phase_observe(phases, PHASE_CONNECT, connect);
+	if (tls > connect)
+		phase_observe(phases, PHASE_TLS, tls - connect);
+	phase_observe(phases, PHASE_REPLY, all - before);
 	x->connect_ms = (uint32_t)(before / 1000);
 	x->transaction_ms = (uint32_t)((all - before) / 1000);
 	if (retry > 0)

@@ -329,6 +329,7 @@ link_close(struct link *l)
 	pool_leave(r->pool, &l->place);
 	later_init(&l->free_later, on_free, l);
 	loop_later(r->loop, &l->free_later);
+	agent_touch_stats(r->agent);
 	if (LIST_EMPTY(&r->links) && !r->is_over)
 		agent_quiet(r->agent);
 }

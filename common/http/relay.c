@@ -113,6 +113,7 @@ http_relay_start(struct agent *agent, void *values, char *error, size_t size)
 		return NULL;
 	}
 	r->pool = pool_new(r->loop, &limits, &http_pool_ops);
+	agent_watch_pool(agent, r->pool);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #define HTTP_RELAY_H
 
 #include "agent/agent.h"
+#include "agent/telemetry.h"
 #include "base/secret.h"
 #include "http/conf.h"
 #include "http/exchange.h"

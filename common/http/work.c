@@ -326,6 +326,8 @@ talk(struct work *w, struct link *l)
 
 	x->wait_ms = (uint32_t)(loop_now_ms(w->relay->loop) -
 	    w->wait_from_ms);
+	phase_observe(agent_phases(w->relay->agent), PHASE_WAIT,
+	    (int64_t)x->wait_ms * 1000);
 	w->state = WORK_TALKING;
 	w->exchange = x;
 	exchange_start(x, l);

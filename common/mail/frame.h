@@ -42,7 +42,8 @@ enum frame_type {
 	FRAME_DONE = 7,		/* agent: no attributes */
 	FRAME_FORWARD = 8,	/* agent: RCPT_SET?, RELAY, [NEXTHOP SOURCE EHLO] */
 	FRAME_CANCEL = 9,	/* asker: no attributes */
-	FRAME_STATS = 10,	/* agent: (STAT_NAME, STAT_VALUE)* */
+	FRAME_STATS = 10,	/* agent: S* (STAT_DESTINATION [STAT_ERROR] S*)*;
+				 * S: STAT_NAME, STAT_VALUE or STAT_HISTOGRAM */
 	FRAME_DRAIN = 11,	/* asker: no attributes; to a submitter: connect
 				 * anew for further deliveries */
 	/* operator's control socket of the master */
@@ -114,6 +115,10 @@ enum frame_attr {
 	ATTR_COMMAND = 66,	/* text */
 	ATTR_ARGUMENT = 67,	/* text */
 	ATTR_STATUS = 68,	/* u8: exit status */
+	ATTR_STAT_HISTOGRAM = 69, /* u64 x (1 + HISTOGRAM_BUCKETS), of the name
+				 * before it: sum in us, counts (metric.h) */
+	ATTR_STAT_DESTINATION = 70, /* text: what follows is about this host */
+	ATTR_STAT_ERROR = 71,	/* text, of the destination before it */
 
 	ATTR_SKIPPABLE = 0x8000
 };

@@ -11,7 +11,7 @@
 struct loop {
 	struct event_base	*base;
 	struct later_list	 later;
-	int64_t			 now_ms;	/* 0 = not read in this turn */
+	int64_t			 now_us;	/* 0 = not read in this turn */
 	bool			 is_stopped;
 	int			 status;
 };
@@ -53,9 +53,15 @@ loop_base(struct loop *l)
 int64_t
 loop_now_ms(struct loop *l)
 {
-	if (l->now_ms == 0)
-		l->now_ms = clock_mono_ms();
-	return l->now_ms;
+	return loop_now_us(l) / 1000;
+}
+
+int64_t
+loop_now_us(struct loop *l)
+{
+	if (l->now_us == 0)
+		l->now_us = clock_mono_us();
+	return l->now_us;
 }
 
 /* Jobs registered by jobs run in the same sweep: nothing waits for an event
@@ -92,7 +98,7 @@ loop_turn(struct loop *l, int max_ms)
 		event_assign(&max, l->base, -1, 0, on_max, NULL);
 		event_add(&max, &tv);
 	}
-	l->now_ms = 0;
+	l->now_us = 0;
 	event_base_loop(l->base,
 	    EVLOOP_ONCE | (max_ms == 0 ? EVLOOP_NONBLOCK : 0));
 	if (max_ms > 0)
@@ -106,7 +112,7 @@ loop_run(struct loop *l)
 	l->is_stopped = false;
 	run_later(l);
 	while (!l->is_stopped) {
-		l->now_ms = 0;
+		l->now_us = 0;
 		if (event_base_loop(l->base, EVLOOP_ONCE) == -1)
 			errx(1, "event loop failed");
 		run_later(l);

@@ -61,6 +61,7 @@ void		 loop_stop(struct loop *, int status);
 
 /* Monotonic time, read once a turn. */
 int64_t		 loop_now_ms(struct loop *);
+int64_t		 loop_now_us(struct loop *);
 
 void		 later_init(struct later *, loop_cb *, void *arg);
 /* Again while it waits: no effect. */

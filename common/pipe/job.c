@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <time.h>
 
+#include "agent/telemetry.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/twins.h"
@@ -244,6 +245,10 @@ on_done(void *arg, const struct run_outcome *o)
 	make_reply(j, o, &a.reply);
 	a.wait_ms = (uint32_t)(j->start_ms - j->work->d->start_ms);
 	a.transaction_ms = (uint32_t)(loop_now_ms(r->loop) - j->start_ms);
+	phase_observe(agent_phases(r->agent), PHASE_WAIT,
+	    (int64_t)a.wait_ms * 1000);
+	phase_observe(agent_phases(r->agent), PHASE_RUN,
+	    loop_now_us(r->loop) - j->start_us);
 	if (a.reply.cls != REPLY_DELIVERED)
 		r->failures++;
 	if (o->end == RUN_TIMED_OUT)
@@ -297,6 +302,7 @@ on_go(void *arg)
 
 	j->is_started = true;
 	j->start_ms = loop_now_ms(r->loop);
+	j->start_us = loop_now_us(r->loop);
 	if (d->deadline_ms != 0) {
 		left = d->deadline_ms - j->start_ms;
 		if (left < j->spec.timeout_ms)

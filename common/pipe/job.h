@@ -53,6 +53,7 @@ struct job {			/* a run; in an arena of its own */
 	struct later	 go;		/* held until it may start */
 	bool		 is_started;
 	int64_t		 start_ms;
+	int64_t		 start_us;
 	struct run_spec	 spec;
 	struct run	*run;
 	struct later	 free_later;

@@ -360,6 +360,7 @@ mx_stats(void *state, void (*put)(void *, const char *, uint64_t), void *arg)
 {
 	struct mx_router *r = state;
 	struct dns_stats dns;
+	struct sts_stats sts;
 
 	dns_stats(r->conf.dns, &dns);
 	put(arg, "routes_asked", r->routes);
@@ -369,6 +370,13 @@ mx_stats(void *state, void (*put)(void *, const char *, uint64_t), void *arg)
 	put(arg, "dns_failed", dns.failed);
 	put(arg, "dns_timed_out", dns.timed_out);
 	put(arg, "dns_cache_entries", dns.entries);
+	if (r->conf.sts != NULL) {
+		sts_stats(r->conf.sts, &sts);
+		put(arg, "sts_policies", sts.kept);
+		put(arg, "sts_fetched", sts.fetched);
+		put(arg, "sts_failed", sts.failed);
+		put(arg, "sts_disk_errors", sts.disk_errors);
+	}
 	tlsrpt_each(&r->report, put, arg);
 }
 

@@ -186,6 +186,7 @@ on_gone(struct smtp_session *s)
 	pool_leave(r->pool, &s->place);
 	LIST_REMOVE(s, next);
 	smtp_session_free(s);
+	agent_touch_stats(r->agent);
 	if (LIST_EMPTY(&r->sessions))
 		agent_quiet(r->agent);
 }
@@ -193,8 +194,17 @@ on_gone(struct smtp_session *s)
 static void
 on_tls_over(struct smtp_session *s, const struct route_outcome *o)
 {
-	const struct router *router = &((struct smtp_relay *)s->owner)->router;
+	struct smtp_relay *r = s->owner;
+	const struct router *router = &r->router;
 
+	if (!o->is_offered)
+		r->tls.not_offered++;
+	else if (o->fault != TLS_FAULT_NONE)
+		r->tls.failed++;
+	else if (tls_is_verified(conn_tls(s->conn)))
+		r->tls.verified++;
+	else
+		r->tls.unverified++;
 	if (router->ops->outcome != NULL)
 		router->ops->outcome(router->state, s->report, o);
 }

@@ -235,9 +235,13 @@ prepare(struct smtp_session *s)
 {
 	struct smtp_tx *tx = s->tx;
 
+	if (!s->is_met)
+		session_phase(s, PHASE_HELLO, &s->begun_us);
+	s->is_met = true;
 	if (lacks_requiretls(s))
 		return;			/* the transaction is gone */
 	tx->prepared = TAKEN;
+	tx->begun_us = loop_now_us(s->loop);
 	if (tx_prepare(s, tx) == -1) {
 		tx->mail = REFUSED;
 		return;

@@ -39,6 +39,7 @@ dialogue_data_reply(struct smtp_session *s, uint32_t none,
 	if (raw->code == 354 && (tx->naccepted > 0 ||
 	    (tx->mail == TAKEN && !s->is_lmtp))) {
 		tx->data = TAKEN;
+		session_phase(s, PHASE_COMMANDS, &tx->begun_us);
 		return;
 	}
 	if (!is_refusal(raw)) {
@@ -145,6 +146,8 @@ dialogue_dot_send(struct smtp_session *s)
 		session_wrote(3);
 	}
 	tx->dot = SAID;
+	if (!tx->is_early)
+		session_phase(s, PHASE_BODY, &tx->begun_us);
 	tx_drop_kept(tx);
 	if (!s->is_lmtp || tx->naccepted == 0) {
 		session_expect(s, DOT, UINT32_MAX);
@@ -193,8 +196,10 @@ dialogue_bdat_send(struct smtp_session *s)
 	session_say(s, "BDAT %llu LAST",
 	    (unsigned long long)tx->wire_len);
 	tx->data = TAKEN;
-	if (!tx->is_early)
+	if (!tx->is_early) {
+		session_phase(s, PHASE_COMMANDS, &tx->begun_us);
 		return;
+	}
 	dialogue_body_send(s);
 	if (!s->is_over && tx->body == TAKEN)
 		dialogue_dot_send(s);

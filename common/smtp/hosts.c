@@ -12,6 +12,8 @@ static void	try_host(struct work *);
 static void
 end_query(struct work *w)
 {
+	phase_observe(w->relay->phases, PHASE_DNS,
+	    loop_now_us(w->relay->loop) - w->asked_us);
 	w->query = NULL;
 	w->state = WORK_IDLE;
 	if (w->has_late)
@@ -48,6 +50,7 @@ begin_query(struct work *w)
 	int64_t left = w->job.d->deadline_ms - loop_now_ms(w->relay->loop);
 
 	w->state = WORK_ROUTING;
+	w->asked_us = loop_now_us(w->relay->loop);
 	if (w->job.d->deadline_ms == 0)
 		return;
 	if (!w->has_late)

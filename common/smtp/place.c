@@ -135,6 +135,7 @@ ask_for_place(struct work *w)
 	w->wait.until_ms = until;
 	w->wait.arg = w;
 	w->state = WORK_WAITING;
+	w->asked_us = loop_now_us(r->loop);
 	pool_ask(r->pool, &w->addrs[w->addr], &w->wait);
 }
 
@@ -238,6 +239,8 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 	struct smtp_session *s;
 
 	w->state = WORK_IDLE;
+	phase_observe(r->phases, PHASE_WAIT,
+	    loop_now_us(r->loop) - w->asked_us);
 	if (place != NULL && !smtp_session_is_usable(session_of(place))) {
 		/* It was idle until it was too old. */
 		smtp_session_quit(session_of(place));
@@ -267,6 +270,7 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 		.dane = w->dane,
 		.tls_ctx = r->tls_ctx,
 		.auth = r->auth,
+		.phases = r->phases,
 	}, &relay_session_ops, r);
 	w->ntried++;
 	if (s == NULL) {

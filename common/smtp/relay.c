@@ -91,6 +91,10 @@ smtp_relay_stats(void *state, agent_stat *put, void *arg)
 	put(arg, "connections_idle", p.idle);
 	put(arg, "deliveries_waiting", p.waiting);
 	put(arg, "hosts_now", p.hosts);
+	put(arg, "tls_session_verified", r->tls.verified);
+	put(arg, "tls_session_unverified", r->tls.unverified);
+	put(arg, "tls_session_failed", r->tls.failed);
+	put(arg, "tls_session_not_offered", r->tls.not_offered);
 	if (r->router.ops->stats != NULL)
 		r->router.ops->stats(r->router.state, put, arg);
 }
@@ -112,6 +116,7 @@ smtp_relay_new(struct agent *agent, const struct smtp_relay_conf *conf,
 	r->smtp = conf->smtp;
 	r->router = conf->router;
 	r->ehlo = conf->ehlo;
+	r->phases = agent_phases(agent);
 	if (r->router.state == NULL || (r->ehlo == NULL && (r->ehlo =
 	    ehlo_name(conf->smtp->ehlo_as, error, size)) == NULL)) {
 		smtp_relay_free(r);
@@ -126,6 +131,7 @@ smtp_relay_new(struct agent *agent, const struct smtp_relay_conf *conf,
 	}
 	r->sources = source_set_new(conf->smtp);
 	r->pool = pool_new(r->loop, &limits, &relay_pool_ops);
+	agent_watch_pool(agent, r->pool);
 	return r;
 }
 

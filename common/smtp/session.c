@@ -51,6 +51,15 @@ smtp_session_is_usable(const struct smtp_session *s)
 
 /* ---- time ---- */
 
+void
+session_phase(struct smtp_session *s, enum phase phase, int64_t *since_us)
+{
+	int64_t now = loop_now_us(s->loop);
+
+	phase_observe(s->phases, phase, now - *since_us);
+	*since_us = now;
+}
+
 static int64_t
 time_allowed(const struct smtp_session *s)
 {
@@ -215,6 +224,7 @@ on_opened(void *arg)
 	struct smtp_session *s = arg;
 
 	s->is_open = true;
+	session_phase(s, PHASE_CONNECT, &s->begun_us);
 	session_trace_event(s, "connected");
 	if (s->ops->opened != NULL)
 		s->ops->opened(s);
@@ -303,6 +313,8 @@ finish_tx(struct smtp_session *s)
 {
 	struct smtp_tx *tx = session_detach(s);
 
+	if (tx->dot == TAKEN)
+		session_phase(s, PHASE_REPLY, &tx->begun_us);
 	/* RFC 5321 §4.1.1.5; after success there is nothing to reset. */
 	if (!tx->is_delivered && tx->nsaid > 0)
 		s->want_rset = true;
@@ -403,6 +415,8 @@ smtp_session_open(struct loop *loop, const struct smtp_conf *conf,
 	s->dane = tls_dane_ref(to->dane);
 	s->tls_ctx = to->tls_ctx;
 	s->auth = to->auth;
+	s->phases = to->phases;
+	s->begun_us = loop_now_us(loop);
 	s->awaited = s->first;
 	s->awaited_cap = sizeof(s->first) / sizeof(s->first[0]);
 	s->opened_ms = loop_now_ms(loop);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/metric.h"
 #include "mail/reply.h"
 #include "net/conn.h"
 #include "net/loop.h"
@@ -133,7 +134,11 @@ struct smtp_session {
 	struct timer	 timer;
 	struct later	 run_later, gone_later, free_later;
 
-	/* times, for limits and answers */
+	/* times, for limits and answers; of phases in us */
+	struct phases	*phases;	/* borrowed; NULL: nobody asks */
+	int64_t		 begun_us;	/* the present phase of the session */
+	int64_t		 shaking_us;	/* since when */
+	bool		 is_met;	/* greeting to AUTH are behind it */
 	int64_t		 opened_ms;
 	int64_t		 ready_ms;	/* hello was taken */
 	int64_t		 last_ms;	/* the last transaction ended */
@@ -152,6 +157,7 @@ struct smtp_target {
 	struct tls_dane	*dane;		/* NULL: no TLSA records to match */
 	struct tls_ctx	*tls_ctx;	/* both must outlive the session */
 	struct auth	*auth;
+	struct phases	*phases;	/* to be told its times, or NULL */
 };
 
 /* Starts connecting.  NULL with errno where that fails at once. */
@@ -225,6 +231,8 @@ void	session_refused(struct smtp_session *, const struct raw_reply *,
 void	session_unexpected(struct smtp_session *, enum smtp_verb,
 	    const struct raw_reply *);
 void	session_run(struct smtp_session *);
+/* A phase is over; the next one begins now. */
+void	session_phase(struct smtp_session *, enum phase, int64_t *since_us);
 
 /* session_tls.c */
 void	session_start_tls(struct smtp_session *);

@@ -42,6 +42,7 @@ session_start_tls(struct smtp_session *s)
 	};
 
 	s->is_shaking = true;
+	s->shaking_us = loop_now_us(s->loop);
 	conn_start_tls(s->conn, s->tls_ctx, &peer);
 }
 
@@ -54,6 +55,8 @@ session_secured(struct smtp_session *s)
 
 	tell(s, true, TLS_FAULT_NONE, facts->cert == NULL ? TLS_CERT_BAD :
 	    facts->cert->fault);
+	s->begun_us += loop_now_us(s->loop) - s->shaking_us;	/* no hello */
+	session_phase(s, PHASE_TLS, &s->shaking_us);
 	s->is_shaking = false;
 	s->has_tls = true;
 	s->starttls = TAKEN;

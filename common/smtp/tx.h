@@ -77,6 +77,7 @@ struct smtp_tx {
 	uint32_t	 nawaited;	/* answers to its commands */
 	uint32_t	 wait_ms;	/* for a place at the host */
 	int64_t		 start_ms;
+	int64_t		 begun_us;	/* the present phase */
 	struct body	 source;	/* of reader: the envelope's, or kept */
 	char		*kept;		/* a small body, read once */
 	struct eightbit_plan *plan;	/* what a conversion will change */

@@ -13,6 +13,7 @@
 #ifndef SMTP_WORK_H
 #define SMTP_WORK_H
 
+#include "agent/telemetry.h"
 #include "net/pool.h"
 #include "net/tls.h"
 #include "net/tls_dane.h"
@@ -77,6 +78,7 @@ struct work {
 	uint32_t	 nfailed;	/* addresses tried in vain */
 	struct failure	 best;		/* nfailed > 0 */
 	struct route_query *query;	/* WORK_ROUTING */
+	int64_t		 asked_us;	/* when; or for a place in the pool */
 	struct timer	 late;		/* the deadline comes while it is */
 	bool		 has_late;
 	struct pool_wait wait;
@@ -106,7 +108,11 @@ struct smtp_relay {
 	struct memo	 broken;	/* hosts that fail the handshake */
 	struct memo	 dead;		/* hosts that take no connection */
 	LIST_HEAD(, smtp_session) sessions;
+	struct phases	*phases;	/* the agent's */
 	uint64_t	 connections, reused;
+	struct {		/* connections that were to have TLS */
+		uint64_t verified, unverified, failed, not_offered;
+	} tls;
 };
 
 /* ---- work.c ---- */

@@ -43,6 +43,12 @@ loop_now_ms(struct loop *l)
 	return l->now_ms;
 }
 
+int64_t
+loop_now_us(struct loop *l)
+{
+	return l->now_ms * 1000;
+}
+
 void
 later_init(struct later *job, loop_cb *cb, void *arg)
 {
