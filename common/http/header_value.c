@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "mail/fields.h"
+#include "mail/header.h"
 #include "mail/macro.h"
 
 #define VALUE_MAX	(8 * 1024)	/* no server takes a longer line */
@@ -24,11 +24,11 @@ header_value_check(const char *value)
 static const char *
 message_id(const struct envelope *env, struct arena *arena)
 {
-	struct fields fields;
 	const char *id = NULL;
+	struct header h;
 
-	if (fields_read(&fields, &env->body, arena) == 0)
-		id = fields_find(&fields, "Message-Id", NULL);
+	if (header_read(&h, &env->body, HEADER_LF, arena) == 0)
+		id = header_get(&h, "Message-Id", arena);
 	return id == NULL ? "" : id;
 }
 

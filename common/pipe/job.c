@@ -42,7 +42,7 @@ look(struct work *w)
 	const struct pipe_command *c = w->relay->command;
 	struct envelope *env = &w->d->env;
 	struct arena *arena = w->d->arena;
-	const char *error, *id = NULL;
+	const char *error, *id;
 
 	w->is_looked = true;
 	if (macro_set_message(&w->values, env, c->null_sender, c->macro_how,
@@ -57,9 +57,9 @@ look(struct work *w)
 	if (!(c->uses & 1U << MACRO_MESSAGE_ID) &&
 	    !(c->content_how & CONTENT_DELIVERED_TO))
 		return true;
-	if (fields_read(&w->header, &env->body, arena) == -1)
+	if (header_read(&w->header, &env->body, HEADER_LF, arena) == -1)
 		return give_up(w, CAUSE_BODY_READ, strerror(errno));
-	if ((id = fields_find(&w->header, "Message-Id", NULL)) != NULL)
+	if ((id = header_get(&w->header, "Message-Id", arena)) != NULL)
 		w->values.v[MACRO_MESSAGE_ID] = id;
 	return true;
 }
@@ -353,7 +353,7 @@ take_rcpt(struct job *j, struct macro_values *v, uint32_t who)
 	    c->macro_how, j->arena, &error) == -1)
 		relay_answer_cause(w, &who, 1, CAUSE_BAD_ADDRESS, error);
 	else if ((c->content_how & CONTENT_DELIVERED_TO) &&
-	    fields_has_delivered_to(&w->header, w->d->env.rcpts[who].addr,
+	    header_has_delivered_to(&w->header, w->d->env.rcpts[who].addr,
 	    j->arena))
 		relay_answer_cause(w, &who, 1, CAUSE_PROGRAM_LOOP,
 		    v->v[MACRO_RECIPIENT]);

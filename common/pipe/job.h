@@ -10,7 +10,7 @@
 
 #include <sys/queue.h>
 
-#include "mail/fields.h"
+#include "mail/header.h"
 #include "pipe/relay.h"
 #include "pipe/run.h"
 
@@ -39,7 +39,7 @@ struct work {			/* a delivery; in its arena */
 	/* known once its first run is at hand */
 	bool		 is_looked;
 	bool		 is_as_is;
-	struct fields	 header;
+	struct header	 header;
 	struct macro_values values;	/* of the message */
 };
 

@@ -1,10 +1,9 @@
-/* Messages as programs get them, and what their header says. */
+/* Messages as programs get them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "pipe/content.h"
-#include "mail/fields.h"
 #include "test.h"
 
 static struct arena *arena;
@@ -82,60 +81,6 @@ test_as_is(unsigned how, uint32_t flags, const char *text, bool want)
 	ok(as_is == want, "how %#x: %.10s stays: %d", how, text, want);
 }
 
-static struct fields
-header_of(const char *text)
-{
-	struct body body = { .mem = text, .fd = -1, .len = strlen(text) };
-	struct fields h;
-
-	is_int(fields_read(&h, &body, arena), 0, "a header");
-	return h;
-}
-
-static void
-test_header(void)
-{
-	struct fields h = header_of("A: 1\r\nMessage-ID :\r\n  <a@b> \r\n"
-	    "message-id: <c@d>\nX: y\n\nMessage-Id: <e@f>\n");
-	const char *first = fields_find(&h, "Message-Id", NULL), *second;
-
-	is_str(first, "<a@b>", "folded, blanks, other case");
-	second = fields_find(&h, "Message-Id", first);
-	is_str(second, "<c@d>", "the next");
-	is_str(fields_find(&h, "Message-Id", second), NULL,
-	    "the body is none of it");
-	is_str(fields_find(&h, "Message", NULL), NULL, "the whole name");
-	h = header_of("");
-	is_str(fields_find(&h, "A", NULL), NULL, "empty message");
-	h = header_of("\nA: b\n");
-	is_str(fields_find(&h, "A", NULL), NULL, "no header");
-	h = header_of("A: b");
-	is_str(fields_find(&h, "A", NULL), "b", "no line end");
-	h = header_of("Delivered-To: \"a b\"@X.test\nDelivered-To: <c@x>\n"
-	    "Delivered-To: rubbish here@@\n\n");
-	ok(fields_has_delivered_to(&h, "A b@x.test", arena), "quoted, case");
-	ok(fields_has_delivered_to(&h, "c@x", arena), "angle brackets");
-	ok(!fields_has_delivered_to(&h, "d@x", arena), "not there");
-}
-
-/* A header beyond all bounds is read so far, and in flat memory. */
-static void
-test_long_header(void)
-{
-	size_t n = 4 * FIELDS_BYTES_MAX;
-	char *text = xmalloc(n + 1);
-	struct fields h;
-
-	memset(text, 'x', n);
-	memcpy(text, "A: b\n", 5);
-	memcpy(text + n - 6, "\nC: d\n", 7);
-	h = header_of(text);
-	is_str(fields_find(&h, "A", NULL), "b", "its start");
-	is_str(fields_find(&h, "C", NULL), NULL, "not its end");
-	ok(h.len <= FIELDS_BYTES_MAX + 16 * 1024, "the ceiling");
-	free(text);
-}
-
 int
 main(void)
 {
@@ -151,8 +96,6 @@ main(void)
 	test_as_is(CONTENT_CRLF, 0, "a\n", false);
 	test_as_is(CONTENT_CRLF, ENV_WIRE_FORM, "a\r\n", true);
 	test_as_is(CONTENT_BLANK, 0, "a\n", false);
-	test_header();
-	test_long_header();
 	arena_free(arena);
 	return done_testing();
 }

@@ -199,7 +199,7 @@ test_short(void)
 static void
 test_long_header(void)
 {
-	size_t n = JSON_HEADER_MAX + 1000, i;
+	size_t n = HEADER_BYTES_MAX + 1000, i;
 	char *text = xmalloc(n);
 	struct envelope env;
 	struct json_facts facts = facts_of(&env, text, n);
