@@ -106,6 +106,7 @@ BATS	:= $(wildcard t/*.bats)
 MAN_SRC	:= $(wildcard $(foreach s,1 5 7 8,master/*.$s agents/*.$s common/*/*.$s etc/*.$s))
 MAN	:= $(foreach f,$(MAN_SRC),$(BUILD)/man/$(notdir $f))
 SAMPLE	:= $(BUILD)/etc/nexthop.conf
+SYSTEMD_UNITS := nexthop.service nexthop.socket
 
 # --- building ---------------------------------------------------------------
 
@@ -198,15 +199,18 @@ $(FUZZERS): $(LIB)
 
 # --- packages ---------------------------------------------------------------
 
-.PHONY: deps-build deps-test deps-bench
+.PHONY: deps-build deps-test deps-bench deps-deb
 
 ## deps-build: install what building needs and is missing (Debian, root)
 deps-build:
 	@contrib/apt/install build.txt
 ## deps-test: install what `make check` needs and is missing
 deps-test:
-	@contrib/apt/install build.txt test.txt
+	@contrib/apt/install build.txt test.txt deb.txt
 	@contrib/apt/extract build/peers extract.txt
+## deps-deb: install what `make deb` needs and is missing
+deps-deb:
+	@contrib/apt/install build.txt deb.txt
 ## deps-bench: install what `make bench` needs and is missing
 deps-bench:
 	@contrib/apt/install build.txt bench.txt
@@ -304,7 +308,11 @@ format:
 
 D	= $(DESTDIR)$(PREFIX)
 PC	= $(D)/share/pkgconfig/nexthop-agent.pc
-UNIT	= $(D)/lib/systemd/system/nexthop.service
+UNITS_TO = $(D)/lib/systemd/system
+COMPLETIONS = $(D)/share/bash-completion/completions
+# Commands beside nexthop that it is good for; of the agents only those whose
+# names nobody else has.
+COMPLETED := nexthop-master smtp-mx smtp-static
 man_to	= $(D)/share/man/man$(subst .,,$(suffix $1))/$(notdir $1)
 hdr_to	= $(D)/include/nexthop/$(1:common/%=%)
 
@@ -327,9 +335,11 @@ install: $(if $(AS_BUILT),,all)
 	    'Description: headers for delivery agents run by nexthop' \
 	    'Version: $(VERSION)' 'Requires.private: libevent_core' \
 	    'Cflags: -I$${includedir}' >$(PC)
-	@if [ -e etc/nexthop.service ]; then install -d $(dir $(UNIT)); \
-	    sed -e 's,@PREFIX@,$(PREFIX),g' -e 's,@SYSCONFDIR@,$(SYSCONFDIR),g' \
-	    etc/nexthop.service >$(UNIT); fi
+	@install -d $(UNITS_TO)
+	@for u in $(SYSTEMD_UNITS); do sed -e 's,@PREFIX@,$(PREFIX),g' \
+	    -e 's,@RUNDIR@,$(RUNDIR),g' etc/$$u >$(UNITS_TO)/$$u; done
+	$(call put,644,contrib/completion/nexthop,$(COMPLETIONS)/nexthop)
+	@for p in $(COMPLETED); do ln -sf nexthop $(COMPLETIONS)/$$p; done
 	@conf=$(DESTDIR)$(SYSCONFDIR)/nexthop/nexthop.conf; \
 	    if [ -e $$conf ]; then echo "  kept    $$conf"; \
 	    else install -m 640 $(SAMPLE) $$conf; fi
@@ -337,9 +347,23 @@ install: $(if $(AS_BUILT),,all)
 ## uninstall: remove what install put there, except the configuration
 uninstall:
 	rm -f $(PROGS:$(BUILD)/%=$(D)/%) $(foreach f,$(MAN),$(call man_to,$f)) \
-	    $(PC) $(UNIT)
+	    $(PC) $(addprefix $(COMPLETIONS)/,nexthop $(COMPLETED)) \
+	    $(SYSTEMD_UNITS:%=$(UNITS_TO)/%)
 	rm -rf $(D)/include/nexthop
 	-@rmdir $(D)/$(LIBEXEC) 2>/dev/null || :
+
+.PHONY: deb check-deb
+
+## deb: the Debian packages, below build/deb
+deb:
+	@CCACHE='$(filter %ccache,$(firstword $(CC)))' JOBS='$(JOBS)' \
+	    contrib/debian/build '$(VERSION)' build/deb
+
+## check-deb: the packages compiled twice, and all that is tested of them
+check-deb: deps-deb
+	+@$(SUBMAKE) all
+	@CCACHE='$(filter %ccache,$(firstword $(CC)))' NH_DEB=whole \
+	    NH_BUILD='$(BUILD)' t/run -t 1800 t/deb.bats
 
 ## help: this list
 help:

@@ -1,0 +1,169 @@
+#!/usr/bin/env bats
+# The Debian packages: what is in them, and their life on a machine. Here they
+# hold the programs under test; `make check-deb` compiles them, twice.
+
+# shellcheck disable=SC2016,SC2154 # scripts for another machine, and lib/deb's
+load lib/nexthop
+load lib/deb
+
+setup_file()
+{
+	export DEBS=$BATS_FILE_TMPDIR/debs VERSION
+	VERSION=$(sed -n 's/^VERSION[[:space:]]*:= //p' "$NH_ROOT/Makefile")
+	[[ $NH_BUILD != */asan ]] || return 0
+	[[ ${NH_DEB:-} == whole ]] || export AS_BUILT=$NH_BUILD
+	"$NH_ROOT/contrib/debian/build" "$VERSION" "$DEBS"
+}
+
+setup()
+{
+	[[ $NH_BUILD != */asan ]] || skip "sanitizers are no part of a package"
+	nh_setup
+	DEB=$DEBS/nexthop_${VERSION}_$(dpkg --print-architecture).deb
+}
+
+teardown()
+{
+	[[ $NH_BUILD == */asan ]] || nh_teardown
+}
+
+whole()
+{
+	[[ ${NH_DEB:-} == whole ]] || skip "make check-deb does this"
+}
+
+@test "the package has every program, page and unit, and the version" {
+	[[ $(dpkg-deb -f "$DEB" Version) == "$VERSION" ]]
+	dpkg-deb -c "$DEB" | awk '{ print $1, $2, $6 }' >files
+	for program in "$NH_BUILD"/libexec/nexthop/*; do
+		grep -qxF -- "-rwxr-xr-x root/root ./usr/libexec/nexthop/${program##*/}" files
+		grep -q "/man8/${program##*/}.8.gz$" files
+	done
+	grep -qx -- "-rwxr-xr-x root/root ./usr/bin/nexthop" files
+	grep -qx -- "-rwxr-xr-x root/root ./usr/sbin/nexthop-master" files
+	grep -qx -- "-rw-r----- root/root ./etc/nexthop/nexthop.conf" files
+	grep -q " ./lib/systemd/system/nexthop.service$" files
+	grep -q " ./lib/systemd/system/nexthop.socket$" files
+	grep -q " ./usr/share/bash-completion/completions/nexthop$" files
+	run ! grep -E '/man[1-8]/[^ ]*[1-8]$' files	# all compressed
+	dpkg-deb -I "$DEB" conffiles | grep -qx /etc/nexthop/nexthop.conf
+	for page in "$NH_BUILD"/man/*; do
+		grep -q "/${page##*/}.gz$" files
+	done
+}
+
+@test "nexthop-dev compiles an agent against its headers alone" {
+	dpkg-deb -x "$DEBS/nexthop-dev_${VERSION}_all.deb" dev
+	# shellcheck disable=SC2046 # flags
+	gcc -std=gnu17 -D_GNU_SOURCE -Wall -Werror -fPIC -shared \
+		$(PKG_CONFIG_PATH=$D/dev/usr/share/pkgconfig \
+		PKG_CONFIG_SYSROOT_DIR=$D/dev pkg-config --cflags nexthop-agent) \
+		-o agent.so dev/usr/share/doc/nexthop-dev/examples/agent-template/intermediate.c
+	[[ -s agent.so ]]
+}
+
+@test "lintian finds nothing" {
+	whole
+	lintian --allow-root --fail-on error,warning,info \
+		--suppress-tags example-unusual-interpreter \
+		--tag-display-limit 0 "$DEBS"/*.changes
+}
+
+@test "install, run, deliver, remove, purge: nothing is left" {
+	deb_root "$deb_wait"'
+	traces() {
+		find /etc /usr /lib /var /run /home -xdev -iname "*nexthop*" \
+		    -not -path "/usr/local/*" 2>/dev/null || :
+		getent passwd nexthop || :
+		getent group nexthop || :
+	}
+	traces >/tmp/before
+	dpkg -i /debs/nexthop_*.deb
+
+	# A user of its own, folders, modes.
+	[[ $(getent passwd nexthop) == nexthop:*:/nonexistent:/usr/sbin/nologin ]]
+	[[ $(stat -c %U:%G:%a /var/lib/nexthop) == nexthop:nexthop:750 ]]
+	[[ $(stat -c %U:%G:%a /var/log/nexthop) == root:adm:750 ]]
+	[[ $(stat -c %U:%G:%a /etc/nexthop/nexthop.conf) == root:root:640 ]]
+	! compgen -G "/etc/rc[2-5].d/S*nexthop"
+	[[ ! -e /etc/systemd/system/multi-user.target.wants/nexthop.service ]]
+
+	# As it was installed it is sound, and starts.
+	nexthop check
+	! nexthop status
+	/etc/init.d/nexthop start
+	nexthop status
+	agent=$(nexthop status --output=tsv | awk -F"\t" "\$1 == \"out\" { print \$4 }")
+	[[ $(stat -c %U /proc/$agent) == nexthop ]]
+	[[ $(stat -c %U:%a /run/nexthop/submit.sock) == root:660 ]]
+
+	# The administrator adds a relay.
+	printf "[relay nowhere]\ntype = blackhole\n" >>/etc/nexthop/nexthop.conf
+	nexthop reload
+	printf "Subject: x\n\ny\n" | nexthop submit --relay=nowhere \
+	    --from=a@x.test --output=tsv b@x.test | grep -P "^b@x.test\tdelivered\t"
+
+	# Removed while it runs: it ends, the configuration stays.
+	dpkg -r nexthop
+	! kill -0 "$agent"
+	[[ -s /etc/nexthop/nexthop.conf && ! -e /usr/bin/nexthop ]]
+	dpkg -P nexthop
+	traces >/tmp/after
+	diff /tmp/before /tmp/after
+	'
+}
+
+@test "an upgrade keeps the changed configuration, and what runs goes on" {
+	deb_again "$DEB" "$DEBS/next.deb" "$VERSION+next" \
+		'echo "# a new default" >>etc/nexthop/nexthop.conf'
+	deb_root "$deb_wait"'
+	printf "#!/bin/sh\necho N 2\n" >/usr/sbin/runlevel
+	chmod +x /usr/sbin/runlevel
+	dpkg -i /debs/nexthop_*.deb
+	update-rc.d nexthop enable
+	# Nobody changed it: the new one takes its place.
+	dpkg -i /debs/next.deb
+	grep -q "a new default" /etc/nexthop/nexthop.conf
+	dpkg -i /debs/nexthop_*.deb
+	printf "[relay mine]\ntype = blackhole\n" >>/etc/nexthop/nexthop.conf
+	/etc/init.d/nexthop start
+	dpkg --force-confold -i /debs/next.deb
+	grep -q "relay mine" /etc/nexthop/nexthop.conf
+	! grep -q "a new default" /etc/nexthop/nexthop.conf
+	grep -q "a new default" /etc/nexthop/nexthop.conf.dpkg-dist
+	wait_for 20 nexthop status
+	printf "Subject: x\n\ny\n" | nexthop submit --relay=mine \
+	    --from=a@x.test b@x.test
+	# The master is the new program.
+	for exe in /proc/[0-9]*/exe; do
+		case $(readlink "$exe") in
+		*nexthop*deleted*) echo "old: $exe"; exit 1 ;;
+		esac
+	done
+	dpkg -P nexthop
+	[[ ! -e /etc/nexthop ]]
+	'
+}
+
+@test "a tree without git and a second build give the same packages" {
+	whole
+	mkdir tree
+	tar -xf "$DEBS"/nexthop_"$VERSION".tar.xz -C tree --strip-components=1
+	rm -rf tree/debian
+	epoch=$(sed -n 's/^ -- .*>  //p' "$DEBS/nexthop-$VERSION/debian/changelog")
+	(umask 027 && cd tree && TZ=Asia/Tokyo LC_ALL=C.UTF-8 \
+		SOURCE_DATE_EPOCH=$(date -d "$epoch" +%s) \
+		contrib/debian/build "$VERSION" "$D/again")
+	for deb in "$DEBS"/*_*.deb; do
+		cmp "$deb" "$D/again/${deb##*/}"
+	done
+}
+
+@test "a machine without the programs to build says what is missing" {
+	mkdir bin
+	for program in bash dirname realpath env cat; do
+		ln -s "$(command -v "$program")" bin/
+	done
+	PATH=$D/bin run "$NH_ROOT/contrib/debian/build" 1 "$D/out"
+	[[ $status -eq 1 && $output == *"make deps-deb"* && ! -e $D/out ]]
+}
