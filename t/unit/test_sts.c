@@ -32,9 +32,15 @@ static char folder[] = "/tmp/test_sts.XXXXXX";
 static int64_t passed_ms;
 
 int64_t
+clock_mono_us(void)
+{
+	return (1000000 + passed_ms) * 1000;
+}
+
+int64_t
 clock_mono_ms(void)
 {
-	return 1000000 + passed_ms;
+	return clock_mono_us() / 1000;
 }
 
 int64_t
