@@ -17,8 +17,9 @@ static char output[4096];
 
 /* What a shell says; its wait status. */
 static int
-run(struct process_spec *spec, const char *script)
+run(const struct process_spec *base, const char *script)
 {
+	struct process_spec spec = *base;
 	char *argv[] = { (char *)(uintptr_t)"sh", (char *)(uintptr_t)"-c",
 	    (char *)(uintptr_t)script, NULL };
 	struct process_error error;
@@ -28,13 +29,13 @@ run(struct process_spec *spec, const char *script)
 
 	if (pipe2(ends, O_CLOEXEC) == -1)
 		return -1;
-	spec->path = "/bin/sh";
-	spec->argv = argv;
-	spec->env = env;
-	spec->fds[0] = -1;
-	spec->fds[1] = spec->fds[2] = ends[1];
-	spec->nfds = 3;
-	pid = process_spawn(spec, &pidfd, &error);
+	spec.path = "/bin/sh";
+	spec.argv = argv;
+	spec.env = env;
+	spec.fds[0] = -1;
+	spec.fds[1] = spec.fds[2] = ends[1];
+	spec.nfds = 3;
+	pid = process_spawn(&spec, &pidfd, &error);
 	close(ends[1]);
 	if (pid == -1) {
 		snprintf(output, sizeof(output), "%s: %s", error.what == NULL ?
