@@ -6,6 +6,10 @@
  *	fetched: 1767225600
  *	(the policy, as the domain would write it)
  *	end: example.com
+ *
+ * No fsync(): all deliveries would wait for the disk, which beside a mail queue
+ * is a busy one.  What a crash of the machine leaves in part has no end line
+ * and is asked for anew, as if it had never been there.
  */
 #include "route/sts_file.h"
 
@@ -85,7 +89,7 @@ write_temporary(int folder, const char *name, const struct buf *b,
 	if (fd == -1)
 		return -1;
 	if (write_all(fd, buf_data(b), buf_len(b)) == -1 ||
-	    fsync(fd) == -1 || fstat(fd, &st) == -1)
+	    fstat(fd, &st) == -1)
 		error = errno;
 	else
 		*mtime_r = st.st_mtim;
