@@ -6,6 +6,12 @@
  * pipe: bodies that stay as they are go from file to pipe inside the kernel,
  * others are converted piece by piece.  No more than a piece of a message is
  * ever held in memory.
+ *
+ * If the agent is killed while it writes, the kernel closes its end of the pipe
+ * an instant before it kills the program, which may take that for the end of
+ * the message.  What fits into the pipe (64 KiB) is not concerned, nor is the
+ * memfd.  A copy of every larger message in a memfd would end this, but take
+ * as much memory as all messages under way.
  */
 #ifndef PIPE_FEED_H
 #define PIPE_FEED_H

@@ -262,8 +262,10 @@ judge_addrs(struct dane_query *d)
 
 /*
  * A family that cannot be asked for matters only where the other one has
- * nothing: the name is as secure as the addresses that came, and no others
- * will be used.
+ * nothing: both are of one zone, so the name is as secure as the addresses that
+ * came ("not signed" is an answer that was proved, too), and no others will be
+ * used.  Who can spoil one question gains nothing: TLSA records are asked for
+ * as before.
  */
 static void
 on_addrs(void *arg, const struct dns_answer *a)
