@@ -220,6 +220,22 @@ explains()
 	row 1 u@two.test delivered 250 2.0.0
 }
 
+@test "dead_host_time: fallback_hosts go before hosts known to be dead" {
+	mx_dns
+	mxsink 5
+	fallback=$SINK
+	relay_start fallback_hosts=127.0.0.5 idle_timeout=0
+	submit u@two.test
+	got 5 1
+	mxours 3
+	submit u@two.test
+	got 5 2
+	kill "$fallback"
+	wait "$fallback" || :
+	submit u@two.test
+	[[ $(grep -c MAIL commands.3) -eq 1 ]]
+}
+
 # Opens, SECONDS after the first connection has been asked for, a socket at ::1
 # on which connects hang until then; whoever comes is greeted.
 slow_six()
