@@ -113,7 +113,7 @@ SYSTEMD_UNITS := nexthop.service nexthop.socket
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: FORCE all tools units benches everything fuzzers
+.PHONY: FORCE all tools units benches everything fuzzers objects
 
 ## all: the programs and their manual pages (default)
 all: $(PROGS) $(MAN) $(SAMPLE)
@@ -122,7 +122,10 @@ units: $(UNITS)
 benches: $(BENCHES)
 fuzzers: $(FUZZERS)
 everything: all tools units benches
-all tools units benches fuzzers everything:
+# Each source compiled, nothing linked.
+objects: $(LIB_OBJ) $(TOOL_OBJ) $(patsubst %.c,$(O)/%.o,$(MASTER_SRC) \
+	$(wildcard agents/*.c t/tools/*.c t/bench/*.c t/unit/*.c t/fuzz/*.c))
+all tools units benches fuzzers everything objects:
 	@:
 
 # V=1 shows the commands.
