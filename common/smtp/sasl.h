@@ -172,7 +172,7 @@ const char *sasl_trace(const struct sasl *);
 
 #define SASL_TRACE_CHALLENGE	"334 [challenge]"
 
-/* ---- for sasl.c, sasl_scram.c and tests ---- */
+/* ---- for sasl*.c and tests ---- */
 
 #define SASL_INITIAL_MAX	512	/* AUTH line, with CRLF */
 #define SASL_RAW_MAX		(SASL_LINE_MAX / 4 * 3)
