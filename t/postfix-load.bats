@@ -211,3 +211,20 @@ sys.stdout.write("Subject: x\r\n\r\n" + "".join("%070d\r\n" % i for i in range(6
 @test "the master's child is killed with 100 under way: none is lost" {
 	death pf_front
 }
+
+# Whoever is killed between the two: its message must not come again.
+@test "a recipient is marked as done before the log says so" {
+	command -v strace >/dev/null || skip "no strace"
+	pf_relay_start
+	pf_send first@b.test <"$D/M"
+	pf_logged 1 'to=<first@b.test>.*status=sent'
+	nh_spawn strace -f -qq -s 400 -o "$D/calls" -p "$(pf_agent out)" \
+		-e trace=pwrite64,write,sendto,sendmsg 2>>"$D/err.strace"
+	pf_bulk 20
+	pf_empty
+	pf_logged 20 'to=<b@b.test>.*status=sent'
+	# The one of each pair that comes first, and how often.
+	[[ $(awk '/pwrite64\(.*"D", 1,/ { d++ } /status=sent/ { s++ }
+	    s > d { bad++ } END { print s + 0, d + 0, bad + 0 }' "$D/calls") == \
+	    '20 20 0' ]] || { cat "$D/calls"; return 1; }
+}

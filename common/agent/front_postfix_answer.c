@@ -268,16 +268,21 @@ mark(const struct outcome *o)
 	}
 }
 
+/*
+ * The mark comes first: whoever is killed between the two leaves a message
+ * that was delivered once and not logged, not one that was logged and comes
+ * again.
+ */
 static void
 finish(struct outcome *o, bool is_final)
 {
 	struct job *j = o->job;
 
-	log_outcome(o);
 	if (is_final)
 		mark(o);
 	else
 		j->is_unfinished = true;
+	log_outcome(o);
 	if (--j->nopen == 0)
 		job_reply(j);
 	job_release(j);
