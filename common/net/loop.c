@@ -3,6 +3,8 @@
 
 #include <err.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,12 +18,31 @@ struct loop {
 	int			 status;
 };
 
+/*
+ * Changes reach the kernel at the end of a turn, where libevent has nobody to
+ * tell but its log.  One that failed (no memory, too many watches) is an event
+ * that never comes: what waits for it would wait for ever, and answer nobody.
+ * A process that ends is answered for by its master, or by Postfix.
+ */
+static void
+on_libevent(int severity, const char *text)
+{
+	if (severity < EVENT_LOG_WARN)
+		return;
+	log_error("libevent: %s", text);
+	if (strncmp(text, "Epoll", 5) != 0)
+		return;
+	log_flush();
+	exit(EX_OSERR);
+}
+
 struct loop *
 loop_new(void)
 {
 	struct event_config *conf = event_config_new();
 	struct loop *l = xcalloc(1, sizeof(*l));
 
+	event_set_log_callback(on_libevent);
 	if (conf == NULL)
 		errx(1, "libevent: no memory");
 	/* One thread; several changes of one descriptor become one call. */

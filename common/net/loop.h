@@ -6,6 +6,9 @@
  * the order of registration, so that an object may be freed from its own
  * callback by loop_later(free).  Work that should be done once per turn for
  * many events (flushing frames, logs) registers with loop_later() too.
+ *
+ * An event that the kernel refuses would never come: the process logs it and
+ * exits with EX_OSERR.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H

@@ -1,7 +1,11 @@
 /* test_loop.c - jobs for the turn's end, timers, stopping. */
 #include "net/loop.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "net_test.h"
@@ -348,6 +352,38 @@ test_turn_wait(void)
 	ok(took_ms >= 45 && took_ms < 500, "turn: waits no longer than told");
 }
 
+static void
+on_nothing(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+/* An event that the kernel does not take would never come. */
+static void
+test_refused(void)
+{
+	int status = 0, fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct event ev;
+	struct loop *own;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(STDERR_FILENO);
+		own = loop_new();
+		event_assign(&ev, loop_base(own), fd, EV_READ, on_nothing,
+		    NULL);
+		event_add(&ev, NULL);	/* a file: epoll refuses it */
+		loop_turn(own, 50);
+		_exit(0);
+	}
+	close(fd);
+	ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status),
+	    "refused: the process ends");
+	is_int(WEXITSTATUS(status), EX_OSERR, "refused: and says why");
+}
+
 int
 main(void)
 {
@@ -362,6 +398,7 @@ main(void)
 	test_now();
 	test_stop();
 	test_turn_wait();
+	test_refused();
 	loop_free(loop);
 	return done_testing();
 }
