@@ -219,11 +219,10 @@ def message_text(attempt):
 
 
 class Client(threading.Thread):
-    def __init__(self, ledger, path, folder, relays, seed, rate):
+    def __init__(self, ledger, path, relays, seed, rate):
         super().__init__(daemon=True)
         self.ledger = ledger
         self.path = path
-        self.folder = folder
         self.relays = relays            # name: (weight, open at most)
         self.random = random.Random(seed)
         self.rate = rate
@@ -361,6 +360,3 @@ class Client(threading.Thread):
     def calm(self):
         """From now on it only submits and reads."""
         self.is_unkind = False
-
-    def nopen(self):
-        return len(self.ledger.open)

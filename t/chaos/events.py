@@ -3,7 +3,7 @@ import os
 import resource
 import signal
 
-from world import of_process, signal_to
+from hands import of_process, signal_to
 
 KILL, STOP, CONT, TERM = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT,
                           signal.SIGTERM)
@@ -17,12 +17,14 @@ class Event:
     """name: of the row. what: for people. seconds: shortest and longest time
     from its begin to its undoing. weight: how often, beside the others. do:
     called with the world and a random.Random of its own, returns what undoes
-    it, or None. key: no two of the same at once."""
+    it, or None. key: no two of the same at once. cells: where it can be."""
 
-    def __init__(self, name, what, do, seconds=(0, 0), weight=1.0, key=None):
+    def __init__(self, name, what, do, seconds=(0, 0), weight=1.0, key=None,
+                 cells=("native",)):
         self.name, self.what, self.do = name, what, do
         self.seconds, self.weight = seconds, weight
         self.key = key or name
+        self.cells = cells
 
 
 # --- who it happens to ---
@@ -140,113 +142,142 @@ def reload(world, rng):
     world.reload()
 
 
+def crash(world, rng):
+    world.crash()
+
+
+BOTH, NATIVE, POSTFIX = ("native", "postfix"), ("native",), ("postfix",)
+OURS = agent("smtp-static", "smtp-mx", "lmtp", "pipe")
+SMTP = agent("smtp-static", "smtp-mx", "lmtp")
+PIPE = agent("pipe")
+MASTER = the("master")
+
+# Whose system calls fail: cells, who, calls, error.
+FAILURES = [
+    (BOTH, "agent", OURS, "epoll_wait", "EINTR"),
+    (BOTH, "agent", OURS, "mmap,brk", "ENOMEM"),
+    (BOTH, "agent", OURS, "openat", "EMFILE"),
+    (BOTH, "agent", SMTP, "pread64", "EIO"),
+    (BOTH, "agent", SMTP, "pread64", "EINTR"),
+    (BOTH, "agent", SMTP, "socket", "EMFILE"),
+    (BOTH, "agent", SMTP, "socket", "ENFILE"),
+    (BOTH, "agent", SMTP, "connect", "EADDRNOTAVAIL"),
+    (BOTH, "agent", SMTP, "connect", "ENETUNREACH"),
+    (BOTH, "agent", SMTP, "connect", "EAGAIN"),
+    (BOTH, "agent", SMTP, "write,writev,sendto,sendmsg", "ENOBUFS"),
+    (BOTH, "agent", SMTP, "write,writev,sendto,sendmsg", "EAGAIN"),
+    (BOTH, "agent", SMTP, "write,writev,sendto,sendmsg", "ECONNRESET"),
+    (BOTH, "agent", SMTP, "read,readv,recvfrom,recvmsg", "ECONNRESET"),
+    (BOTH, "agent", SMTP, "read,readv,recvfrom,recvmsg", "EINTR"),
+    (BOTH, "agent", SMTP, "sendfile", "EIO"),
+    (BOTH, "agent", SMTP, "epoll_ctl", "ENOMEM"),
+    (NATIVE, "agent", OURS, "sendmmsg", "ENOBUFS"),
+    (NATIVE, "agent", OURS, "sendmmsg", "EAGAIN"),
+    (NATIVE, "agent", OURS, "recvmmsg", "EINTR"),
+    (NATIVE, "agent", OURS, "recvmmsg", "ENOMEM"),
+    (NATIVE, "agent", PIPE, "clone,clone3,vfork,fork", "EAGAIN"),
+    (NATIVE, "agent", PIPE, "pipe,pipe2", "EMFILE"),
+    (NATIVE, "master", MASTER, "sendmmsg", "ENOBUFS"),
+    (NATIVE, "master", MASTER, "sendmmsg", "ETOOMANYREFS"),
+    (NATIVE, "master", MASTER, "sendmmsg", "EAGAIN"),
+    (NATIVE, "master", MASTER, "recvmmsg", "EINTR"),
+    (NATIVE, "master", MASTER, "recvmmsg", "ENOBUFS"),
+    (NATIVE, "master", MASTER, "accept,accept4", "EMFILE"),
+    (NATIVE, "master", MASTER, "accept,accept4", "ECONNABORTED"),
+    (NATIVE, "master", MASTER, "epoll_wait", "EINTR"),
+    (NATIVE, "master", MASTER, "epoll_ctl", "ENOMEM"),
+    (NATIVE, "master", MASTER, "fcntl", "EMFILE"),
+    (NATIVE, "master", MASTER, "socketpair", "EMFILE"),
+    (NATIVE, "master", MASTER, "clone,clone3,vfork,fork", "EAGAIN"),
+    (NATIVE, "master", MASTER, "open,openat", "EMFILE"),
+    (NATIVE, "master", MASTER, "mmap,brk", "ENOMEM"),
+    (NATIVE, "master", MASTER, "write,writev", "ENOSPC"),
+    (POSTFIX, "agent", SMTP, "pwrite64", "EIO"),
+    (POSTFIX, "agent", SMTP, "flock,fcntl", "ENOLCK"),
+    (POSTFIX, "agent", SMTP, "accept,accept4", "EMFILE"),
+    (POSTFIX, "agent", SMTP, "accept,accept4", "ECONNABORTED"),
+    (POSTFIX, "agent", SMTP, "open,openat", "EACCES"),
+    (POSTFIX, "agent", SMTP, "open,openat", "EIO"),
+]
+
+
 def inject_rows():
     """One tracer at a time: a process can have one."""
-    ours = agent("smtp-static", "smtp-mx", "lmtp", "pipe")
-    smtp = agent("smtp-static", "smtp-mx", "lmtp")
-    master = the("master")
-    rows = [
-        ("agent", ours, "sendmmsg", "ENOBUFS"),
-        ("agent", ours, "sendmmsg", "EAGAIN"),
-        ("agent", ours, "recvmmsg", "EINTR"),
-        ("agent", ours, "recvmmsg", "ENOMEM"),
-        ("agent", ours, "epoll_wait", "EINTR"),
-        ("agent", ours, "mmap,brk", "ENOMEM"),
-        ("agent", smtp, "pread64", "EIO"),
-        ("agent", smtp, "pread64", "EINTR"),
-        ("agent", smtp, "socket", "EMFILE"),
-        ("agent", smtp, "socket", "ENFILE"),
-        ("agent", smtp, "connect", "EADDRNOTAVAIL"),
-        ("agent", smtp, "connect", "ENETUNREACH"),
-        ("agent", smtp, "connect", "EAGAIN"),
-        ("agent", smtp, "write,writev,sendto,sendmsg", "ENOBUFS"),
-        ("agent", smtp, "write,writev,sendto,sendmsg", "EAGAIN"),
-        ("agent", smtp, "write,writev,sendto,sendmsg", "ECONNRESET"),
-        ("agent", smtp, "read,readv,recvfrom,recvmsg", "ECONNRESET"),
-        ("agent", smtp, "read,readv,recvfrom,recvmsg", "EINTR"),
-        ("agent", smtp, "sendfile", "EIO"),
-        ("agent", smtp, "epoll_ctl", "ENOMEM"),
-        ("agent", agent("pipe"), "clone,clone3,vfork,fork", "EAGAIN"),
-        ("agent", agent("pipe"), "pipe,pipe2", "EMFILE"),
-        ("master", master, "sendmmsg", "ENOBUFS"),
-        ("master", master, "sendmmsg", "ETOOMANYREFS"),
-        ("master", master, "sendmmsg", "EAGAIN"),
-        ("master", master, "recvmmsg", "EINTR"),
-        ("master", master, "recvmmsg", "ENOBUFS"),
-        ("master", master, "accept,accept4", "EMFILE"),
-        ("master", master, "accept,accept4", "ECONNABORTED"),
-        ("master", master, "epoll_wait", "EINTR"),
-        ("master", master, "epoll_ctl", "ENOMEM"),
-        ("master", master, "fcntl", "EMFILE"),
-        ("master", master, "socketpair", "EMFILE"),
-        ("master", master, "clone,clone3,vfork,fork", "EAGAIN"),
-        ("master", master, "open,openat", "EMFILE"),
-        ("master", master, "mmap,brk", "ENOMEM"),
-        ("master", master, "write,writev", "ENOSPC"),
-    ]
     return [Event("inject-%s-%s-%s" % (who, calls.split(",")[0], error),
                   "system calls fail", fail(find, calls, error), (1, 4), 0.4,
-                  key="trace-" + who)
-            for who, find, calls, error in rows]
+                  key="trace-" + who, cells=cells)
+            for cells, who, find, calls, error in FAILURES]
 
 
 EVENTS = [
     Event("kill-agent", "SIGKILL to an agent", send(agent(), KILL),
-          weight=4),
-    Event("kill-agents", "SIGKILL to all agents", all_agents(KILL)),
+          weight=4, cells=BOTH),
+    Event("kill-agents", "SIGKILL to all agents", all_agents(KILL),
+          cells=BOTH),
     Event("kill-master", "SIGKILL to the master", send(the("master"), KILL),
           weight=2),
     Event("kill-sink", "SIGKILL to the SMTP server",
-          send(the("sink"), KILL), weight=2),
+          send(the("sink"), KILL), weight=2, cells=BOTH),
     Event("kill-store", "SIGKILL to the LMTP server",
           send(the("store"), KILL), weight=2),
     Event("kill-dns", "SIGKILL to the name server", send(the("dns"), KILL)),
     Event("term-agent", "SIGTERM to an agent", send(agent(), TERM),
-          weight=2),
+          weight=2, cells=BOTH),
     Event("term-master", "SIGTERM to the master", send(the("master"), TERM)),
-    Event("reload", "nexthop reload", reload, weight=3),
-    Event("stop-agent", "SIGSTOP, SIGCONT", stop(agent()), (0.5, 5), 2),
+    Event("crash", "SIGKILL to all of Postfix at once", crash,
+          cells=POSTFIX),
+    Event("kill-qmgr", "SIGKILL to Postfix's queue manager",
+          send(the("qmgr"), KILL), cells=POSTFIX),
+    Event("kill-smtpd", "SIGKILL to one that takes mail",
+          send(the("smtpd"), KILL), cells=POSTFIX),
+    Event("stop-qmgr", "SIGSTOP, SIGCONT", stop(the("qmgr")), (0.5, 4),
+          cells=POSTFIX),
+    Event("reload", "nexthop reload", reload, weight=3, cells=BOTH),
+    Event("stop-agent", "SIGSTOP, SIGCONT", stop(agent()), (0.5, 5), 2,
+          cells=BOTH),
     Event("stop-master", "SIGSTOP, SIGCONT", stop(the("master")), (0.5, 4)),
-    Event("stop-sink", "SIGSTOP, SIGCONT", stop(the("sink")), (0.5, 9)),
+    Event("stop-sink", "SIGSTOP, SIGCONT", stop(the("sink")), (0.5, 9),
+          cells=BOTH),
     Event("stop-store", "SIGSTOP, SIGCONT", stop(the("store")), (0.5, 9)),
     Event("stop-dns", "SIGSTOP, SIGCONT", stop(the("dns")), (0.5, 5)),
     Event("sink-slow", "each reply late", flags("sink", "-d", "300"),
-          (1, 5), key="sink"),
+          (1, 5), key="sink", cells=BOTH),
     Event("sink-tarpit", "replies to messages later than the client waits",
-          flags("sink", "-D", "7000"), (3, 9), key="sink"),
+          flags("sink", "-D", "7000"), (3, 9), key="sink", cells=BOTH),
     Event("sink-mute", "hangs up instead of the last reply",
-          flags("sink", "-r", "dot:30:0"), (1, 4), key="sink"),
+          flags("sink", "-r", "dot:30:0"), (1, 4), key="sink", cells=BOTH),
     Event("sink-refuses", "4xx at each stage", flags(
         "sink", "-r", "connect:10:421", "-r", "mail:10:451", "-r",
         "rcpt:20:450", "-r", "data:10:451", "-r", "dot:20:452"),
-        (1, 4), key="sink"),
+        (1, 4), key="sink", cells=BOTH),
     Event("sink-hangs-up", "in the middle of it", flags(
         "sink", "-r", "helo:5:0", "-r", "mail:5:0", "-r", "rcpt:5:0", "-r",
-        "data:10:0"), (1, 4), key="sink"),
+        "data:10:0"), (1, 4), key="sink", cells=BOTH),
     Event("sink-narrow", "2 connections, 3 messages each",
-          flags("sink", "-c", "2", "-n", "3"), (1, 5), key="sink"),
+          flags("sink", "-c", "2", "-n", "3"), (1, 5), key="sink", cells=BOTH),
     Event("store-mute", "hangs up instead of the last replies",
           flags("store", "-r", "dot:20:0"), (1, 4), key="store"),
     Event("store-refuses", "4xx for some recipients", flags(
         "store", "-r", "rcpt:20:450", "-r", "dot:20:452"), (1, 4),
         key="store"),
     Event("proxy-reset", "connections are reset", proxy("reset"), (0.3, 2),
-          key="proxy"),
+          key="proxy", cells=BOTH),
     Event("proxy-cut", "... after so many octets", proxy("cut"), (1, 4),
-          key="proxy"),
+          key="proxy", cells=BOTH),
     Event("proxy-delay", "each way 200 ms late", proxy("delay", 0.2),
-          (1, 5), key="proxy"),
+          (1, 5), key="proxy", cells=BOTH),
     Event("proxy-still", "nothing goes through", proxy("still"), (1, 9),
-          key="proxy"),
+          key="proxy", cells=BOTH),
     Event("proxy-shut", "nobody listens", proxy("shut"), (0.3, 4),
-          key="proxy"),
+          key="proxy", cells=BOTH),
     Event("files-agent", "descriptors used up", few_files(agent(), 4),
-          (1, 5), 2),
+          (1, 5), 2, cells=BOTH),
     Event("files-master", "descriptors used up", few_files(
         the("master"), 4), (1, 5), 2),
     Event("memory-agent", "address space used up", little_memory(agent()),
-          (1, 4)),
+          (1, 4), cells=BOTH),
     Event("memory-master", "address space used up", little_memory(
         the("master")), (1, 4)),
-    Event("disk", "the disk of the log is full", full_disk, (1, 5), 2),
+    Event("disk", "the disk of the log is full", full_disk, (1, 5), 2,
+          cells=BOTH),
 ] + inject_rows()

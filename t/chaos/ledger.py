@@ -13,7 +13,6 @@ import hashlib
 import threading
 
 DELIVERED, DOUBT, LATER, BOUNCED = "delivered", "doubt", "later", "bounced"
-SHOWN = 10              # ids that are printed of each kind of trouble
 
 
 class Message:
@@ -120,10 +119,6 @@ class Totals:
         self.in_doubt = 0       # recipients
         self.inside = 0         # of them, those that had been delivered
         self.copies = 0
-
-    def is_clean(self):
-        return not (self.lost or self.outside or self.damaged or
-                    self.strange)
 
 
 def read_journal(path):

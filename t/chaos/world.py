@@ -1,18 +1,15 @@
-"""All that a run consists of: the master and its agents, the servers they
-deliver to, a supervisor that starts again what died, and the hands that do
-things to processes. Everything goes by process id."""
+"""All that a run through the master consists of: the master and its agents, and
+the servers they deliver to."""
 import os
-import resource
 import shutil
 import signal
 import subprocess
-import threading
 import time
 
-from common import BUILD, ROOT, Failed, free_port, need, program
+from common import BUILD, ROOT, Failed, free_port, need
+from hands import Daemon, Hands, children, command, signal_to
 from proxy import Proxy
 
-DISK_BYTES = 32 << 20           # the log, what agents keep; may be filled
 DNSD = BUILD + "/t/bench/dnsd"
 LOG_MAX = 12 << 20
 LATE_MS = "15"                  # replies: so that deliveries are open
@@ -74,78 +71,11 @@ submit_timeout = 10
 """
 
 
-def of_process(pid, name):
-    """A file of /proc; empty if the process has ended."""
-    try:
-        with open("/proc/%d/%s" % (pid, name)) as f:
-            return f.read()
-    except OSError:
-        return ""
-
-
-def children(pid):
-    found = of_process(pid, "task/%d/children" % pid)
-    return [int(p) for p in found.split()]
-
-
-def command(pid):
-    """The name of a program, that of a script where it is one."""
-    words = of_process(pid, "cmdline").split("\0")
-    for word in words[:2]:
-        name = os.path.basename(word)
-        if name and not name.startswith("python"):
-            return name
-    return ""
-
-
-def signal_to(pid, sig):
-    try:
-        os.kill(pid, sig)
-        return True
-    except ProcessLookupError:
-        return False
-
-
-class Daemon:
-    """A program that is started again whenever it has ended."""
-
-    def __init__(self, name, argv, stderr, delay_s=0.1):
-        self.name, self.argv, self.stderr = name, argv, stderr
-        self.delay_s = delay_s
-        self.process = None
-        self.is_wanted = True
-        self.start_at = 0.0
-        self.starts = 0
-
-    def pid(self):
-        p = self.process
-        return p.pid if p is not None and p.poll() is None else None
-
-    def look(self, now):
-        if self.pid() is not None:
-            return
-        if self.process is not None:
-            self.process = None
-            self.start_at = now + self.delay_s
-        if self.is_wanted and now >= self.start_at:
-            self.starts += 1
-            self.process = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=self.stderr,
-                start_new_session=True)
-
-
-class World:
+class World(Hands):
     def __init__(self, folder, seed, relays):
-        self.folder = folder
-        self.lock = threading.RLock()
-        self.is_ending = False
-        self.traces = []
+        super().__init__(folder)
         self.log_path = folder + "/disk/log"
         self.old_log = folder + "/log.old"
-        self.err = open(folder + "/err", "a")
-        os.chmod(folder, 0o755)
-        os.makedirs(folder + "/disk", exist_ok=True)
         self.make_journals()
         self.ports = {"sink": free_port(), "proxy": free_port(),
                       "dns": free_port(), "folder": folder, "root": ROOT}
@@ -171,7 +101,6 @@ class World:
             self.daemons["dns"] = Daemon("dns", [
                 DNSD, "--port-file=" + folder + "/dns.port", "--port=%d" %
                 self.ports["dns"]], self.err)
-        self.supervisor = threading.Thread(target=self.supervise, daemon=True)
 
     def make_journals(self):
         self.journals = [self.folder + "/journal." + name
@@ -210,41 +139,23 @@ class World:
         self.proxy.start()
         self.supervisor.start()
 
-    def supervise(self):
-        while not self.is_ending:
-            now = time.monotonic()
-            with self.lock:
-                for daemon in self.daemons.values():
-                    daemon.look(now)
-            # Agents are not root's, and the sink is.
-            path = self.folder + "/store.sock"
-            try:
-                os.chmod(path, 0o777)
-            except OSError:
-                pass
-            self.keep_log_small()
-            time.sleep(0.03)
+    def look(self):
+        # Agents are not root's, and the server is.
+        try:
+            os.chmod(self.folder + "/store.sock", 0o777)
+        except OSError:
+            pass
+        self.keep_log_small()
 
     def keep_log_small(self):
         if os.path.getsize(self.log_path) > LOG_MAX:
             shutil.copy(self.log_path, self.old_log)
             os.truncate(self.log_path, 0)
 
-    def restart(self, name, argv=None, sig=signal.SIGTERM):
-        daemon = self.daemons[name]
-        with self.lock:
-            if argv is not None:
-                daemon.argv = argv
-            pid = daemon.pid()
-        if pid is not None:
-            signal_to(pid, sig)
-
     def stop(self):
         """All of it; the names of processes that did not end."""
         self.undo_traces()
-        with self.lock:
-            for daemon in self.daemons.values():
-                daemon.is_wanted = False
+        self.want_nothing()
         for pid in self.ours():
             signal_to(pid, signal.SIGCONT)
         left = self.end("master", 15)
@@ -254,26 +165,11 @@ class World:
         left += ["%d %s" % (p, command(p)) for p in self.agents_left()]
         for name in self.daemons:
             left += self.end(name, 5)
-        self.is_ending = self.proxy.is_ending = True
-        if self.supervisor.ident is not None:
-            self.supervisor.join()
+        self.proxy.is_ending = True
+        self.end_supervision()
         for pid in self.agents_left():
             signal_to(pid, signal.SIGKILL)
         return left
-
-    def end(self, name, limit_s):
-        process = self.daemons[name].process
-        if process is None:
-            return []
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return ["%d %s" % (process.pid, name)]
-        return []
 
     # --- who is there ---
 
@@ -289,9 +185,6 @@ class World:
             if time.monotonic() > end:
                 raise Failed("the master is not ready in time")
             time.sleep(0.1)
-
-    def pid(self, name):
-        return (self.daemons[name].pid() if name in self.daemons else None)
 
     def agents(self):
         """Children of the master now, by pid."""
@@ -321,65 +214,6 @@ class World:
     def ours(self):
         return self.with_our_log() + [
             d.pid() for d in self.daemons.values() if d.pid() is not None]
-
-    # --- what can be done to a process ---
-
-    def trace(self, pid, calls, error, when):
-        """strace that has system calls fail; its end heals."""
-        argv = [program("strace"), "-f", "-qq", "-o", "/dev/null", "-p",
-                str(pid), "-e", "trace=" + calls, "-e",
-                "inject=%s:error=%s:when=%s" % (calls, error, when)]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
-                                   stdout=self.err, stderr=self.err)
-        self.traces.append(process)
-        return process
-
-    def undo_trace(self, process):
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process in self.traces:
-            self.traces.remove(process)
-
-    def undo_traces(self):
-        for process in list(self.traces):
-            self.undo_trace(process)
-
-    def limit(self, pid, what, value):
-        """A soft limit now; what it was, or None for a process that ended."""
-        try:
-            was = resource.prlimit(pid, what)
-            resource.prlimit(pid, what, (min(value, was[1])
-                                         if was[1] >= 0 else value, was[1]))
-            return was
-        except (OSError, ValueError):
-            return None
-
-    def unlimit(self, pid, what, was):
-        try:
-            resource.prlimit(pid, what, was)
-        except OSError:
-            pass
-
-    def fill_disk(self, left):
-        """All but so many octets of the disk that the log is on."""
-        path = self.folder + "/disk/filler"
-        with open(path, "wb", buffering=0) as f:
-            try:
-                while f.write(bytes(1 << 16)):
-                    pass
-            except OSError:
-                pass
-            f.truncate(max(0, f.tell() - left))
-
-    def empty_disk(self):
-        path = self.folder + "/disk/filler"
-        if os.path.exists(path):
-            os.unlink(path)
 
     def reload(self):
         subprocess.Popen(

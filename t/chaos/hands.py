@@ -1,0 +1,196 @@
+"""Hands that do things to processes, and a supervisor that starts again what
+died. Everything goes by process id."""
+import os
+import resource
+import signal
+import subprocess
+import threading
+import time
+
+from common import program
+
+DISK_BYTES = 64 << 20           # of the disk that gets full
+
+
+def of_process(pid, name):
+    """A file of /proc; empty if the process has ended."""
+    try:
+        with open("/proc/%d/%s" % (pid, name)) as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+def children(pid):
+    found = of_process(pid, "task/%d/children" % pid)
+    return [int(p) for p in found.split()]
+
+
+def command(pid):
+    """The name of a program, that of a script where it is one."""
+    words = of_process(pid, "cmdline").split("\0")
+    for word in words[:2]:
+        name = os.path.basename(word)
+        if name and not name.startswith("python"):
+            return name
+    return ""
+
+
+def signal_to(pid, sig):
+    try:
+        os.kill(pid, sig)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+class Daemon:
+    """A program that is started again whenever it has ended."""
+
+    def __init__(self, name, argv, stderr, delay_s=0.1):
+        self.name, self.argv, self.stderr = name, argv, stderr
+        self.delay_s = delay_s
+        self.process = None
+        self.is_wanted = True
+        self.start_at = 0.0
+        self.starts = 0
+
+    def pid(self):
+        p = self.process
+        return p.pid if p is not None and p.poll() is None else None
+
+    def look(self, now):
+        if self.pid() is not None:
+            return
+        if self.process is not None:
+            self.process = None
+            self.start_at = now + self.delay_s
+        if self.is_wanted and now >= self.start_at:
+            self.starts += 1
+            self.process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=self.stderr,
+                start_new_session=True)
+
+
+class Hands:
+    """A world: programs that are kept running, in a folder with a disk."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.lock = threading.RLock()
+        self.is_ending = False
+        self.traces = []
+        self.daemons = {}
+        self.err = open(folder + "/err", "a")
+        os.chmod(folder, 0o755)
+        self.supervisor = threading.Thread(target=self.supervise, daemon=True)
+
+    # --- programs that are kept running ---
+
+    def supervise(self):
+        while not self.is_ending:
+            now = time.monotonic()
+            with self.lock:
+                for daemon in self.daemons.values():
+                    daemon.look(now)
+            self.look()
+            time.sleep(0.03)
+
+    def look(self):
+        """What else is to be done now and then."""
+
+    def end_supervision(self):
+        self.is_ending = True
+        if self.supervisor.ident is not None:
+            self.supervisor.join()
+
+    def want_nothing(self):
+        with self.lock:
+            for daemon in self.daemons.values():
+                daemon.is_wanted = False
+
+    def pid(self, name):
+        return (self.daemons[name].pid() if name in self.daemons else None)
+
+    def restart(self, name, argv=None, sig=signal.SIGTERM):
+        daemon = self.daemons[name]
+        with self.lock:
+            if argv is not None:
+                daemon.argv = argv
+            pid = daemon.pid()
+        if pid is not None:
+            signal_to(pid, sig)
+
+    def end(self, name, limit_s):
+        process = self.daemons[name].process
+        if process is None:
+            return []
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return ["%d %s" % (process.pid, name)]
+        return []
+
+    # --- what can be done to a process ---
+
+    def trace(self, pid, calls, error, when):
+        """strace that has system calls fail; its end heals."""
+        argv = [program("strace"), "-f", "-qq", "-o", "/dev/null", "-p",
+                str(pid), "-e", "trace=" + calls, "-e",
+                "inject=%s:error=%s:when=%s" % (calls, error, when)]
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                                   stdout=self.err, stderr=self.err)
+        self.traces.append(process)
+        return process
+
+    def undo_trace(self, process):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process in self.traces:
+            self.traces.remove(process)
+
+    def undo_traces(self):
+        for process in list(self.traces):
+            self.undo_trace(process)
+
+    def limit(self, pid, what, value):
+        """A soft limit now; what it was, or None for a process that ended."""
+        try:
+            was = resource.prlimit(pid, what)
+            resource.prlimit(pid, what, (min(value, was[1])
+                                         if was[1] >= 0 else value, was[1]))
+            return was
+        except (OSError, ValueError):
+            return None
+
+    def unlimit(self, pid, what, was):
+        try:
+            resource.prlimit(pid, what, was)
+        except OSError:
+            pass
+
+    def fill_disk(self, left):
+        """All but so many octets of the disk that the log is on."""
+        path = self.folder + "/disk/filler"
+        with open(path, "wb", buffering=0) as f:
+            try:
+                while f.write(bytes(1 << 16)):
+                    pass
+            except OSError:
+                pass
+            f.truncate(max(0, f.tell() - left))
+
+    def empty_disk(self):
+        path = self.folder + "/disk/filler"
+        if os.path.exists(path):
+            os.unlink(path)

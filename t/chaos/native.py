@@ -1,0 +1,79 @@
+"""The cell "native": a submitter, the master, its agents."""
+import time
+
+from client import Client
+from common import Failed
+from ledger import Ledger, settle
+from world import RELAYS, World
+
+
+class Native:
+    name = "native"
+
+    def __init__(self, args, folder):
+        names = args.relays.split(",") if args.relays else list(RELAYS)
+        self.world = World(folder, args.seed, names)
+        self.ledger = Ledger(args.seed)
+        self.client = Client(self.ledger, folder + "/s.sock",
+                             self.world.relays, args.seed, args.rate)
+        self.missing = []
+
+    def start(self):
+        self.world.start()
+        self.world.wait_up()
+        self.client.start()
+
+    def check(self):
+        if self.client.trouble is not None:
+            raise Failed("the submitter: %r" % self.client.trouble)
+
+    def watch(self, call):
+        """Call with the seconds until each relay has delivered again."""
+        self.ledger.watch(time.monotonic(), self.world.relays, call)
+
+    def calm(self):
+        self.client.calm()
+
+    def is_recovered(self):
+        return not self.ledger.watches
+
+    def end_input(self):
+        self.client.is_generating = False
+
+    def is_settled(self):
+        return not self.ledger.open
+
+    def finish(self):
+        """Ends all; what did not end by itself."""
+        self.client.is_ending = True
+        if self.client.ident is not None:
+            self.client.join()
+        self.missing = [a for link in self.client.links
+                        if link.sock is not None for a in link.open.values()]
+        left = self.world.stop()
+        rows = dict(self.ledger.rows)
+        for a in self.missing:
+            rows[a.name] = (a.answers.count("delivered"), len(a.answers),
+                            a.digest)
+        self.totals = settle(rows, self.world.journals)
+        return left
+
+    def figures(self):
+        books = self.ledger
+        return ["messages %d, attempts %d" % (books.numbers, len(books.rows)),
+                "answers: " + ", ".join("%s %d" % kv for kv in
+                                        books.answered.items())]
+
+    def unsettled(self):
+        """Messages that were never delivered."""
+        return ["%d (%s)" % (m.number, m.relay)
+                for m in self.ledger.open.values()]
+
+    def unanswered(self):
+        return [a.name for a in self.missing]
+
+    def wrong(self):
+        return self.ledger.wrong
+
+    def reasons(self):
+        return self.client.reasons
