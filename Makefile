@@ -24,7 +24,7 @@ JOBS	?= $(shell nproc)
 # Libraries are pkg-config names, or words that begin with '-'. PKGS is offered
 # to every program, LIBS_name to one program; --as-needed drops what is unused.
 # Tests and fuzzers are offered all of them.
-PKGS			:= libbsd-overlay libevent_core inih libidn2
+PKGS			:= libbsd-overlay libevent_core inih libidn2 libseccomp
 LIBS_smtp-mx		:= ldns libssl libcrypto libcurl
 LIBS_smtp-static	:= ldns libssl libcrypto
 LIBS_lmtp		:= ldns libssl libcrypto

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 
 #include "agent/agent.h"
+#include "agent/cage.h"
 #include "mail/reply.h"
 
 struct blackhole_conf {
 	int64_t		 delay_ms;
 	int64_t		 window;
+	struct cage_conf cage;
 };
 
 struct blackhole {
@@ -34,7 +36,11 @@ static const struct opt_row rows[] = {
 	    "once." },
 	{ .name = NULL }
 };
-static const struct opt_group groups[] = { { rows, 0 }, { NULL, 0 } };
+static const struct opt_group groups[] = {
+	{ rows, 0 },
+	{ cage_conf_rows, offsetof(struct blackhole_conf, cage) },
+	{ NULL, 0 }
+};
 static const struct opt_table table = {
 	"blackhole", groups, sizeof(struct blackhole_conf), NULL
 };
@@ -123,6 +129,11 @@ blackhole_window(const void *values)
 	return (uint32_t)((const struct blackhole_conf *)values)->window;
 }
 
+static const struct cage_policy cage = {
+	.name = "blackhole",
+	.conf_at = offsetof(struct blackhole_conf, cage),
+};
+
 int
 main(int argc, char **argv)
 {
@@ -136,6 +147,7 @@ main(int argc, char **argv)
 		.stop = free,
 		.stats = blackhole_stats,
 		.window = blackhole_window,
+		.cage = &cage,
 	};
 
 	return agent_main(&ops, argc, argv);

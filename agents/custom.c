@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/cage.h"
 #include "agent/factory.h"
 
 struct custom {
@@ -26,6 +27,7 @@ struct custom_conf {
 	char		*factory;
 	struct opt_dict	 rest;
 	struct custom	*custom;	/* set by start */
+	struct cage_conf cage;
 };
 
 static const char *
@@ -51,7 +53,11 @@ static const struct opt_row rows[] = {
 	    .text = "Any other option goes to the factory as it stands." },
 	{ .name = NULL }
 };
-static const struct opt_group groups[] = { { rows, 0 }, { NULL, 0 } };
+static const struct opt_group groups[] = {
+	{ cage_conf_rows, offsetof(struct custom_conf, cage) },
+	{ rows, 0 },
+	{ NULL, 0 }
+};
 static const struct opt_table table = {
 	"custom", groups, sizeof(struct custom_conf), NULL
 };
@@ -266,6 +272,13 @@ custom_window(const void *values)
 	    FRAME_WINDOW_MAX : window;
 }
 
+/* Nobody here knows what the object needs. */
+static const struct cage_policy cage = {
+	.name = "custom",
+	.may = CAGE_PROGRAMS,
+	.conf_at = offsetof(struct custom_conf, cage),
+};
+
 int
 main(int argc, char **argv)
 {
@@ -281,6 +294,7 @@ main(int argc, char **argv)
 		.stop = custom_stop,
 		.stats = custom_stats,
 		.window = custom_window,
+		.cage = &cage,
 	};
 
 	return agent_main(&ops, argc, argv);

@@ -1,9 +1,13 @@
 /* http - delivers to a web server: a POST request for each message. */
+#include <strings.h>
+
+#include "agent/cage.h"
 #include "http/relay.h"
 
 static const struct opt_group groups[] = {
 	{ http_conf_rows, offsetof(struct http_relay_conf, http) },
 	{ tls_conf_rows, offsetof(struct http_relay_conf, tls) },
+	{ cage_conf_rows, offsetof(struct http_relay_conf, cage) },
 	{ NULL, 0 }
 };
 
@@ -20,6 +24,29 @@ window(const void *values)
 {
 	return (uint32_t)((const struct http_relay_conf *)values)->http.window;
 }
+
+static void
+name_files(struct cage *c, const void *values)
+{
+	const struct http_relay_conf *conf = values;
+
+	if (!http_is_given(conf->http.url) ||
+	    http_is_given(conf->http.socket) ||
+	    strncasecmp(conf->http.url, "unix:", 5) == 0)
+		cage_may(c, CAGE_UNIX);
+	cage_names(c);
+	cage_tls(c, &conf->tls);
+	cage_read(c, conf->http.password_file);
+	cage_read(c, conf->http.token_file);
+	cage_read(c, conf->http.hmac_secret_file);
+}
+
+static const struct cage_policy cage = {
+	.name = "http",
+	.may = CAGE_NET,
+	.conf_at = offsetof(struct http_relay_conf, cage),
+	.name_files = name_files,
+};
 
 int
 main(int argc, char **argv)
@@ -40,6 +67,7 @@ main(int argc, char **argv)
 		.stop = http_relay_free,
 		.stats = http_relay_stats,
 		.window = window,
+		.cage = &cage,
 	};
 
 	return agent_main(&ops, argc, argv);

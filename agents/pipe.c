@@ -17,11 +17,39 @@ pipe_window(const void *values)
 	return (uint32_t)((const struct pipe_conf *)values)->window;
 }
 
+/* Programs inherit the cage; a set-user-ID one would be nothing in it. */
+static void
+pipe_name_files(struct cage *c, const void *values)
+{
+	const struct pipe_conf *conf = values;
+
+	if (conf->no_new_privs == PRIVS_GAINED ||
+	    (conf->no_new_privs == PRIVS_AUTO &&
+	    conf->preset == PRESET_MAILDROP))
+		cage_refrain(c, "programs of this relay gain rights from their "
+		    "set-user-ID files (no_new_privs)");
+}
+
+/*
+ * What the agent may, its programs must be able to do, and a program can do
+ * anything: hence no list of what is allowed.  A process that starts programs
+ * for a confined agent would change little: who has taken over the agent would
+ * have it start a shell.
+ */
+static const struct cage_policy cage = {
+	.name = "pipe",
+	.may = CAGE_PROGRAMS,
+	.conf_at = offsetof(struct pipe_conf, cage),
+	.name_files = pipe_name_files,
+};
+
 int
 main(int argc, char **argv)
 {
 	static const struct opt_group groups[] = {
-		{ pipe_conf_rows, 0 }, { NULL, 0 }
+		{ pipe_conf_rows, 0 },
+		{ cage_conf_rows, offsetof(struct pipe_conf, cage) },
+		{ NULL, 0 }
 	};
 	static const struct opt_table table = {
 		"pipe", groups, sizeof(struct pipe_conf), pipe_conf_check
@@ -38,6 +66,7 @@ main(int argc, char **argv)
 		.abandon = pipe_relay_abandon,
 		.stats = pipe_relay_stats,
 		.window = pipe_window,
+		.cage = &cage,
 	};
 
 	return agent_main(&ops, argc, argv);

@@ -3,6 +3,7 @@
  * 5321 §5.1), under DANE, MTA-STS and the operator's own TLS policies.
  */
 #include "agent/agent.h"
+#include "agent/cage.h"
 #include "net/ehlo_name.h"
 #include "route/dns.h"
 #include "route/mx.h"
@@ -16,6 +17,7 @@ struct mx_agent_conf {
 	struct sts_conf	 sts;
 	struct smtp_conf smtp;
 	struct tls_conf	 tls;
+	struct cage_conf cage;
 };
 
 static struct router
@@ -85,6 +87,26 @@ mx_window(const void *values)
 	return (uint32_t)conf->smtp.window;
 }
 
+static void
+mx_name_files(struct cage *c, const void *values)
+{
+	const struct mx_agent_conf *conf = values;
+
+	cage_names(c);
+	cage_tls(c, &conf->tls);
+	cage_read(c, conf->dns.resolv_conf);
+	cage_read(c, conf->dns.hosts_file);
+	cage_read(c, conf->sts.mta_sts_ca_certs);
+	cage_write(c, conf->sts.mta_sts_cache);
+}
+
+static const struct cage_policy cage = {
+	.name = "smtp-mx",
+	.may = CAGE_NET,
+	.conf_at = offsetof(struct mx_agent_conf, cage),
+	.name_files = mx_name_files,
+};
+
 int
 main(int argc, char **argv)
 {
@@ -94,6 +116,7 @@ main(int argc, char **argv)
 		{ sts_conf_rows, offsetof(struct mx_agent_conf, sts) },
 		{ smtp_conf_rows, offsetof(struct mx_agent_conf, smtp) },
 		{ tls_conf_rows, offsetof(struct mx_agent_conf, tls) },
+		{ cage_conf_rows, offsetof(struct mx_agent_conf, cage) },
 		{ NULL, 0 }
 	};
 	static const struct opt_table table = {
@@ -115,6 +138,7 @@ main(int argc, char **argv)
 		.stop = smtp_relay_free,
 		.stats = smtp_relay_stats,
 		.window = mx_window,
+		.cage = &cage,
 	};
 
 	return agent_main(&ops, argc, argv);

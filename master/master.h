@@ -17,7 +17,8 @@
  *	lifecycle	start, reload, stop
  *	status		what there is, for people and programs
  *	metrics		what was counted, for Prometheus
- *	operator, sender, probe, top	the nexthop command's side
+ *	operator, sender, probe, sandbox_test, top
+ *			the nexthop command's side
  */
 #ifndef MASTER_H
 #define MASTER_H
@@ -161,6 +162,10 @@ mode_t		 config_mode(const char *octal);
 
 int	postfix_setup(int argc, char **argv);
 int	postfix_check(int argc, char **argv);
+
+/* ---- sandbox_test.c: the cages of all programs tried out ---- */
+
+int	sandbox_test(int argc, char **argv);
 
 /* ---- identity.c: users and groups by name ---- */
 

@@ -26,6 +26,7 @@ static int	cmd_check(const char *, int, char **);
 static int	cmd_config(const char *, int, char **);
 static int	cmd_control(const char *, int, char **);
 static int	cmd_postfix(const char *, int, char **);
+static int	cmd_sandbox(const char *, int, char **);
 
 static const struct command commands[] = {
 	{ "submit",	"deliver a message from stdin", cmd_submit },
@@ -42,6 +43,8 @@ static const struct command commands[] = {
 	{ "postfix-setup", "make an agent a service of Postfix", cmd_postfix },
 	{ "postfix-check", "find what is wrong with such services",
 	    cmd_postfix },
+	{ "sandbox-test", "try what agents must not be able to do",
+	    cmd_sandbox },
 };
 #define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
@@ -72,7 +75,8 @@ usage(FILE *fp, int status)
 	    "All that talk to the master: [--control=PATH]\n\n"
 	    "nexthop postfix-setup [--apply|--undo] [--config-dir=DIR] "
 	    "[--concurrency=N]\n    SERVICE TYPE [-o NAME=VALUE]...\n"
-	    "nexthop postfix-check [--config-dir=DIR] [SERVICE]...\n\n"
+	    "nexthop postfix-check [--config-dir=DIR] [SERVICE]...\n"
+	    "nexthop sandbox-test [--output=text|tsv|json] [PROGRAM]...\n\n"
 	    "Exit status: 0 well, or all delivered; 75 at least one transient "
 	    "failure;\n69 none transient, at least one permanent, or no "
 	    "master; 64 usage;\n78 configuration; 70 internal error; "
@@ -328,6 +332,13 @@ cmd_postfix(const char *path, int argc, char **argv)
 	(void)path;
 	return strcmp(argv[0], "postfix-setup") == 0 ?
 	    postfix_setup(argc, argv) : postfix_check(argc, argv);
+}
+
+static int
+cmd_sandbox(const char *path, int argc, char **argv)
+{
+	(void)path;
+	return sandbox_test(argc, argv);
 }
 
 static int

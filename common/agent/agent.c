@@ -28,6 +28,7 @@
 
 #define QUIET_MS	2000
 #define REST_MS		1000
+#define LOOK_MS		10000
 
 /* ---- deliveries ---- */
 
@@ -172,6 +173,14 @@ agent_drain(struct agent *a)
 	check_idle(a);
 }
 
+/* Between two deliveries nobody is the worse for an end. */
+static void
+check_outdated(struct agent *a)
+{
+	if (a->is_outdated && a->nopen == 0 && !a->is_draining)
+		a->on_outdated(a);
+}
+
 static void
 delivery_over(struct delivery *d)
 {
@@ -187,6 +196,7 @@ delivery_over(struct delivery *d)
 	loop_later(a->loop, &o->free_later);
 	agent_touch_stats(a);
 	check_idle(a);
+	check_outdated(a);
 }
 
 /* The final line of a recipient, for this attempt. */
@@ -410,6 +420,49 @@ agent_start(struct agent *a, char *error, size_t size)
 	return a->state == NULL ? -1 : 0;
 }
 
+/* ---- the cage ---- */
+
+static void
+on_look(void *arg)
+{
+	struct agent *a = arg;
+	const char *path = cage_outdated(a->cage);
+
+	if (path == NULL) {
+		timer_set(&a->look, LOOK_MS);
+		return;
+	}
+	log_info("sandbox: %s is another file now, which this process may not "
+	    "read; it ends, for a new one", path);
+	a->is_outdated = true;
+	check_outdated(a);
+}
+
+struct cage *
+agent_cage(struct agent *a)
+{
+	if (a->cage == NULL && a->ops->cage != NULL)
+		a->cage = cage_new(a->ops->cage, opts_values(a->opts));
+	return a->cage;
+}
+
+int
+agent_confine(struct agent *a, bool is_quiet, char *error, size_t size)
+{
+	if (agent_cage(a) == NULL)
+		return 0;
+	switch (cage_enter(a->cage, a->loop, is_quiet, error, size)) {
+	case CAGE_DONE:
+		if (a->on_outdated != NULL)
+			timer_set(&a->look, LOOK_MS);
+		return 0;
+	case CAGE_OFF:
+		return 0;
+	default:
+		return -1;
+	}
+}
+
 /* Whatever still runs, given up by an orphan or at the second Ctrl-C, may call
  * back: nothing is freed under it, it goes with the process. */
 void
@@ -427,6 +480,7 @@ agent_stop(struct agent *a)
 	a->state = NULL;
 	timer_clear(&a->quiet);
 	timer_clear(&a->rest);
+	timer_clear(&a->look);
 	loop_turn(a->loop, 0);		/* what was put off: frees */
 }
 
@@ -466,6 +520,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 	a.loop = loop_new();
 	timer_init(&a.quiet, a.loop, on_quiet_timeout, &a);
 	timer_init(&a.rest, a.loop, on_rest, &a);
+	timer_init(&a.look, a.loop, on_look, &a);
 	a.opts = opts_new(ops->table);
 	if (env == NULL && pf_is_service())
 		status = front_postfix(&a, argc, argv);
@@ -486,6 +541,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 		_exit(status);
 	}
 	telemetry_clear(&a.telemetry);
+	cage_free(a.cage);
 	opts_free(a.opts);
 	loop_free(a.loop);
 	return status;

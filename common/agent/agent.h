@@ -29,6 +29,7 @@
 #define AGENT_WINDOW_DEFAULT	1000
 
 struct agent;
+struct cage_policy;
 struct delivery;
 struct share;
 
@@ -89,6 +90,9 @@ struct agent_ops {
 	/* The option that an envelope's next hop takes the place of, or NULL:
 	 * where Postfix names one with each message it may be left out. */
 	const char *nexthop_option;
+	/* What it may still do once it is started; its table has the rows of
+	 * struct cage_conf. NULL: what its user may. */
+	const struct cage_policy *cage;
 };
 
 int		 agent_main(const struct agent_ops *, int argc, char **argv);

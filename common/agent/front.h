@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "agent/agent.h"
+#include "agent/cage.h"
 #include "agent/telemetry.h"
 
 /* How facts about a delivery get back to whoever asked for it. */
@@ -48,15 +49,27 @@ struct agent {
 	struct telemetry telemetry;
 	bool		 want_trace;
 	bool		 may_forward;
+	struct cage	*cage;		/* NULL: none was asked for yet */
+	struct timer	 look;		/* whether the cage is outdated */
+	bool		 is_outdated;
 	/* Set by the front: the last delivery of a drain is over; the
 	 * statistics have changed. */
 	void		(*on_idle)(struct agent *);
 	void		(*on_stats)(struct agent *);
+	/* Nothing is open, and this process cannot read what it should. May
+	 * be NULL. */
+	void		(*on_outdated)(struct agent *);
 	void		*front;
 };
 
 /* Calls ops->start; -1 with a text. */
 int		 agent_start(struct agent *, char *error, size_t);
+/* The cage in the making, for what the front itself needs; NULL: no policy. */
+struct cage	*agent_cage(struct agent *);
+/* Into it, after agent_start() and before the first delivery; -1 with a text:
+ * do not go on. */
+int		 agent_confine(struct agent *, bool is_quiet, char *error,
+		    size_t);
 /* The last thing: no turn of the loop may follow if it sets is_abandoned. */
 void		 agent_stop(struct agent *);
 /*

@@ -286,6 +286,10 @@ got_config(struct channel_front *f, const struct frame *frame)
 	log_set_ident(ident);
 	if (c.nfaults == 0 && agent_start(a, error, sizeof(error)) == -1)
 		config_fault(&c, UINT32_MAX, error);
+	/* One who only asks is told, and that is all. */
+	if (c.nfaults == 0 && !c.want_options &&
+	    agent_confine(a, false, error, sizeof(error)) == -1)
+		config_fault(&c, UINT32_MAX, error);
 	if (c.nfaults == 0) {
 		f->window = a->ops->window == NULL ? AGENT_WINDOW_DEFAULT :
 		    a->ops->window(opts_values(a->opts));
@@ -424,6 +428,13 @@ on_idle(struct agent *a)
 	leave(f, EX_OK);
 }
 
+/* The master starts another one; meanwhile deliveries wait there. */
+static void
+on_outdated(struct agent *a)
+{
+	leave(a->front, EX_OK);
+}
+
 static void
 on_term(evutil_socket_t sig, short what, void *arg)
 {
@@ -478,6 +489,7 @@ front_channel(struct agent *a, int fd)
 	a->front = &f;
 	a->on_idle = on_idle;
 	a->on_stats = want_stats;
+	a->on_outdated = on_outdated;
 	f.channel = channel_new(a->loop, fd, OUT_BYTES_MAX,
 	    &channel_front_channel_ops, &f);
 	timer_init(&f.stats, a->loop, on_stats, &f);

@@ -361,6 +361,22 @@ read_message(struct cli *c)
 	return 0;
 }
 
+/* Further arguments are options; what is required need not be there. */
+static int
+try_cage(struct agent *a, int argc, char **argv)
+{
+	int i;
+
+	if (a->ops->cage == NULL) {
+		warnx("%s has no sandbox", a->ops->name);
+		return EX_UNAVAILABLE;
+	}
+	for (i = 2; i < argc; i++)
+		if (set_option(a, argv[i]) == -1)
+			return EX_CONFIG;
+	return cage_test(a->ops->cage, opts_values(a->opts));
+}
+
 static int
 run(struct agent *a, int argc, char **argv)
 {
@@ -377,6 +393,8 @@ run(struct agent *a, int argc, char **argv)
 		return EX_OK;
 	if (argc >= 2 && strcmp(argv[1], FRONT_CHECK) == 0)
 		return front_postfix_check(a, argc, argv);
+	if (argc >= 2 && strcmp(argv[1], CAGE_TEST) == 0)
+		return try_cage(a, argc, argv);
 	cli_init(&f.cli);
 	if ((i = parse(&f, argc, argv, &status)) == -1)
 		return status;
@@ -392,13 +410,15 @@ run(struct agent *a, int argc, char **argv)
 	if (agent_start(a, error, sizeof(error)) == -1) {
 		warnx("%s", error);
 		status = EX_CONFIG;
-	} else if (f.cli.explain)
-		status = explain(&f);
-	else if (read_message(&f.cli) == -1) {
+	} else if (!f.cli.explain && read_message(&f.cli) == -1) {
 		agent_stop(a);
 		status = EX_IOERR;
+	} else if (agent_confine(a, true, error, sizeof(error)) == -1) {
+		warnx("%s", error);
+		agent_stop(a);
+		status = EX_OSERR;
 	} else
-		status = deliver_all(&f);
+		status = f.cli.explain ? explain(&f) : deliver_all(&f);
 	cli_clear(&f.cli);
 	return status;
 }

@@ -135,6 +135,13 @@ on_sweep(void *arg)
 	    SWEEP_MS);
 }
 
+/* Postfix starts another one with the next request. */
+static void
+on_outdated(struct agent *a)
+{
+	drain(a->front);
+}
+
 /* ---- connections ---- */
 
 /* With the last place taken new connections wait in the backlog, or for another
@@ -213,6 +220,24 @@ service_log(const struct postfix_front *f, const char *facility,
 	pf_maillog_open(ident, facility, socket, host == NULL ? "localhost" :
 	    host, f->args.verbose > 0);
 	free(ident);
+}
+
+/* Queue files are opened, marked and put aside where they lie; reports go to
+ * other services of Postfix. */
+static int
+confine(struct agent *a, char *error, size_t size)
+{
+	static const char *const queues[] = { "active", "deferred", "incoming",
+	    "hold" };
+	struct cage *c = agent_cage(a);
+	size_t i;
+
+	if (c == NULL)
+		return 0;
+	cage_may(c, CAGE_UNIX | CAGE_ACCEPT);
+	for (i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
+		cage_write(c, queues[i]);
+	return agent_confine(a, false, error, size);
 }
 
 /* As many requests as the agent takes and as there are descriptors for. */
@@ -336,6 +361,11 @@ prepare(struct postfix_front *f, int argc, char **argv)
 	}
 	if (f->args.want_chroot)
 		pf_maillog_chrooted();
+	a->on_outdated = on_outdated;
+	if (confine(a, error, sizeof(error)) == -1) {
+		log_error("%s", error);
+		return -1;
+	}
 	return 0;
 }
 

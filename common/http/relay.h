@@ -7,6 +7,7 @@
 #define HTTP_RELAY_H
 
 #include "agent/agent.h"
+#include "agent/cage.h"
 #include "agent/telemetry.h"
 #include "base/secret.h"
 #include "http/conf.h"
@@ -67,6 +68,7 @@ struct http_relay {
 struct http_relay_conf {
 	struct http_conf http;
 	struct tls_conf	 tls;
+	struct cage_conf cage;
 };
 
 /* These fit struct agent_ops; the values are a struct http_relay_conf. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/cage.h"
 #include "base/process.h"
 #include "conf/option.h"
 #include "mail/macro.h"
@@ -46,6 +47,7 @@ struct pipe_conf {
 	int64_t		 processes_limit;
 	char		*error_pattern;
 	bool		 strict_source;
+	struct cage_conf cage;
 };
 
 extern const struct opt_row pipe_conf_rows[];

@@ -1,6 +1,8 @@
 /* fixed.c - an agent that delivers to a configured list of hosts. */
 #include "smtp/fixed.h"
 
+#include <string.h>
+
 #include "agent/agent.h"
 #include "base/mem.h"
 #include "route/fixed.h"
@@ -52,6 +54,25 @@ fixed_window(const void *values)
 	return (uint32_t)((const struct fixed_conf *)values)->smtp.window;
 }
 
+/* LMTP servers are often UNIX sockets that come with the message; those of an
+ * SMTP host only are where the options name one, or no host at all. */
+static void
+name_files(struct cage *c, const void *values)
+{
+	const struct fixed_conf *conf = values;
+	size_t i;
+
+	for (i = 0; i < conf->host.n; i++)
+		if (strncmp(conf->host.v[i], "unix:", 5) == 0)
+			break;
+	if (self->is_lmtp || i < conf->host.n || conf->host.n == 0)
+		cage_may(c, CAGE_UNIX);
+	cage_names(c);
+	cage_tls(c, &conf->tls);
+	cage_read(c, conf->auth.password_file);
+	cage_read(c, conf->auth.token_file);
+}
+
 int
 fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 {
@@ -60,10 +81,17 @@ fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 		{ smtp_conf_rows, offsetof(struct fixed_conf, smtp) },
 		{ tls_conf_rows, offsetof(struct fixed_conf, tls) },
 		{ auth_conf_rows, offsetof(struct fixed_conf, auth) },
+		{ cage_conf_rows, offsetof(struct fixed_conf, cage) },
 		{ NULL, 0 }
 	};
 	const struct opt_table table = {
 		agent->name, groups, sizeof(struct fixed_conf), fixed_check
+	};
+	const struct cage_policy cage = {
+		.name = agent->name,
+		.may = CAGE_NET,
+		.conf_at = offsetof(struct fixed_conf, cage),
+		.name_files = name_files,
 	};
 	const struct agent_ops ops = {
 		.name = agent->name,
@@ -82,6 +110,7 @@ fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 		.window = fixed_window,
 		.can_probe = true,
 		.nexthop_option = "host",
+		.cage = &cage,
 	};
 
 	self = agent;

@@ -5,6 +5,7 @@
 #ifndef SMTP_FIXED_H
 #define SMTP_FIXED_H
 
+#include "agent/cage.h"
 #include "conf/option.h"
 #include "net/tls_conf.h"
 #include "smtp/auth.h"
@@ -17,6 +18,7 @@ struct fixed_conf {
 	int64_t		 port;
 	struct tls_conf	 tls;
 	struct auth_conf auth;
+	struct cage_conf cage;
 };
 
 struct fixed_agent {
