@@ -482,7 +482,7 @@ void	 status_sum_up(const struct service *, struct relay_sum *);
 /* ---- metrics.c: nexthop-metrics(7) ---- */
 
 #define METRICS_DESTINATIONS	50	/* labels of a relay, if not told */
-#define METRICS_BYTES_MAX	(16 * 1024 * 1024)
+#define METRICS_BYTES_MAX	(3 * 1024 * 1024)	/* below CHILD_OUT_MAX */
 
 /* All that is counted in Prometheus' text format, version 0.0.4. */
 void	 metrics_print(const struct master *, unsigned ndestinations,

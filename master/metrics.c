@@ -14,6 +14,7 @@
 #include "paths.h"
 
 #define LABEL_BYTES_MAX	512
+#define LINE_BYTES_MAX	4096
 
 struct page {			/* one answer under way */
 	const struct master *m;
@@ -462,5 +463,10 @@ metrics_command(const struct master *m, const char *const *args,
 	if (is_health)
 		return put_health(m, out);
 	metrics_print(m, (unsigned)ndestinations, out);
-	return EX_OK;
+	if (out->max - buf_len(out) > LINE_BYTES_MAX)
+		return EX_OK;
+	buf_clear(out);			/* half of it would mislead */
+	buf_puts(out, "metrics: too much for one answer; fewer destinations "
+	    "make it shorter\n");
+	return EX_UNAVAILABLE;
 }

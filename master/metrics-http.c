@@ -1,0 +1,689 @@
+/*
+ * metrics-http.c - what the master counts, over HTTP: a child of the master
+ * that has the listening sockets of [metrics] from it, asks it for the text,
+ * and is the only process of nexthop that speaks HTTP with whoever comes.
+ *
+ * Answers are kept for a second, and asked for once, however many wait.
+ */
+#include <err.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/process.h"
+#include "base/str.h"
+#include "conf/option.h"
+#include "http/server.h"
+#include "mail/frame.h"
+#include "net/channel.h"
+#include "paths.h"
+
+#define CHANNEL_ENV	"NEXTHOP_CHANNEL"
+#define OUT_BYTES_MAX	(1024 * 1024)
+#define PAGE_BYTES_MAX	(20 * 1024 * 1024)
+#define PAGE_AGE_MS	1000		/* as long it is good */
+#define MASTER_WAIT_MS	5000		/* for its answer */
+#define DRAIN_MS	2000
+#define STATS_MS	1000
+
+struct metrics_conf {
+	int64_t		 max_connections;
+	int64_t		 request_timeout_ms, idle_timeout_ms;
+	int64_t		 destinations;
+};
+
+#define M(field)	offsetof(struct metrics_conf, field)
+
+static const struct opt_row rows[] = {
+	{ .name = "max_connections", .type = OPT_INT,
+	    .offset = M(max_connections), .def = "50", .min = 1, .max = 10000,
+	    .text = "Connections at once; for a further one the one that has "
+	    "been quiet for longest is closed." },
+	{ .name = "request_timeout", .type = OPT_TIME,
+	    .offset = M(request_timeout_ms), .def = "10s", .min = 100,
+	    .max = 600000, .text = "How long a request may take to come, and "
+	    "how long an answer may stay untaken." },
+	{ .name = "idle_timeout", .type = OPT_TIME,
+	    .offset = M(idle_timeout_ms), .def = "120s", .min = 100,
+	    .max = 3600000, .text = "How long a connection may wait for its "
+	    "next request." },
+	{ .name = "destinations", .type = OPT_INT, .offset = M(destinations),
+	    .def = "50", .min = 0, .max = 1000, .text = "How many "
+	    "destinations of a relay are shown: those with most waiting, then "
+	    "with most connections." },
+	{ .name = NULL }
+};
+static const struct opt_group groups[] = { { rows, 0 }, { NULL, 0 } };
+static const struct opt_table table = {
+	"metrics-http", groups, sizeof(struct metrics_conf), NULL
+};
+
+TAILQ_HEAD(waits, wait);
+struct wait {			/* a client that waits for a page */
+	TAILQ_ENTRY(wait) next;
+	struct http_client *client;
+};
+
+struct door;
+
+struct page {			/* what the master is asked for */
+	struct door	*door;
+	const char	*path;
+	const char	*type;
+	const char	*argument;	/* of the command; NULL: destinations */
+	struct buf	 text;
+	unsigned	 status;	/* 0: there is none */
+	int64_t		 made_ms;
+	uint64_t	 id;		/* asked for; 0 = not */
+	struct buf	 coming;
+	struct timer	 late;
+	struct waits	 waits;
+};
+
+enum { PAGE_METRICS, PAGE_HEALTH, PAGES };
+
+struct door {
+	struct loop	*loop;
+	struct channel	*channel;
+	struct event	 ev_term;
+	struct timer	 limit, stats;
+	struct opts	*opts;
+	const struct metrics_conf *conf;
+	struct http_server *server;	/* once READY */
+	int		*fds;		/* listening, until then */
+	size_t		 nfds;
+	struct page	 pages[PAGES];
+	uint64_t	 last_id;
+	bool		 is_leaving;
+	int		 status;
+};
+
+/* ---- the end ---- */
+
+static void
+leave(struct door *d, int status)
+{
+	if (!d->is_leaving)
+		d->status = status;
+	d->is_leaving = true;
+	if (channel_fd(d->channel) == -1 || channel_pending(d->channel) == 0)
+		loop_stop(d->loop, d->status);
+}
+
+/* The master broke the protocol. */
+static void
+fail(struct door *d, const char *what)
+{
+	log_error("channel: %s", what);
+	channel_close(d->channel);
+	leave(d, EX_PROTOCOL);
+}
+
+static void
+queued(struct door *d, size_t start, int result)
+{
+	if (result == -1)
+		fail(d, "output is full");
+	else
+		channel_queued(d->channel, start, -1);
+}
+
+static void
+drain(struct door *d)
+{
+	if (d->server == NULL) {
+		leave(d, EX_OK);
+		return;
+	}
+	timer_set(&d->limit, DRAIN_MS);
+	http_server_drain(d->server);
+}
+
+static void
+on_limit(void *arg)
+{
+	leave(arg, EX_OK);
+}
+
+/* ---- what the master is asked ---- */
+
+static void
+answer_waiting(struct page *p, unsigned status, const char *type,
+    const char *text, size_t n)
+{
+	struct wait *w;
+
+	while ((w = TAILQ_FIRST(&p->waits)) != NULL) {
+		TAILQ_REMOVE(&p->waits, w, next);
+		http_server_answer(w->client, status, type, text, n);
+		free(w);
+	}
+}
+
+static void
+give_up(struct page *p, const char *why)
+{
+	p->id = 0;
+	timer_stop(&p->late);
+	buf_clear(&p->coming);
+	answer_waiting(p, 503, "text/plain; charset=utf-8", why, strlen(why));
+}
+
+static void
+on_late(void *arg)
+{
+	give_up(arg, "the master does not answer\n");
+}
+
+static void
+ask(struct page *p)
+{
+	struct door *d = p->door;
+	struct buf *out = channel_out(d->channel);
+	size_t start = buf_len(out);
+	char argument[64];
+	struct frame_out o;
+
+	if (channel_fd(d->channel) == -1) {
+		give_up(p, "the master is gone\n");
+		return;
+	}
+	snprintf(argument, sizeof(argument), "--destinations=%jd",
+	    (intmax_t)d->conf->destinations);
+	p->id = ++d->last_id;
+	buf_clear(&p->coming);
+	timer_set(&p->late, MASTER_WAIT_MS);
+	frame_begin(&o, out, FRAME_COMMAND, p->id, 0);
+	frame_put_text(&o, ATTR_COMMAND, "metrics");
+	frame_put_text(&o, ATTR_ARGUMENT, p->argument != NULL ? p->argument :
+	    argument);
+	queued(d, start, frame_end(&o));
+}
+
+/* Of one that came too late: NULL. */
+static struct page *
+page_of(struct door *d, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < PAGES; i++)
+		if (d->pages[i].id == id && id != 0)
+			return &d->pages[i];
+	return NULL;
+}
+
+static void
+got_output(struct door *d, const struct frame *f)
+{
+	struct page *p = page_of(d, f->id);
+	struct attr a;
+	size_t at = 0;
+
+	while (p != NULL && frame_next(f, &at, &a) == 1)
+		if (a.tag == ATTR_TEXT &&
+		    buf_add(&p->coming, a.data, a.len) == -1) {
+			give_up(p, "the text is too long\n");
+			return;
+		}
+}
+
+static void
+got_exit(struct door *d, const struct frame *f)
+{
+	struct page *p = page_of(d, f->id);
+	uint8_t status = EX_SOFTWARE;
+	struct buf was;
+	struct attr a;
+	size_t at = 0;
+
+	if (p == NULL)
+		return;
+	while (frame_next(f, &at, &a) == 1)
+		if (a.tag == ATTR_STATUS)
+			attr_u8(&a, &status);
+	timer_stop(&p->late);
+	p->id = 0;
+	was = p->text;
+	p->text = p->coming;
+	p->coming = was;
+	buf_clear(&p->coming);
+	p->made_ms = loop_now_ms(d->loop);
+	p->status = status == EX_OK ? 200 : status == EX_TEMPFAIL ? 503 : 500;
+	answer_waiting(p, p->status, p->type, buf_data(&p->text),
+	    buf_len(&p->text));
+}
+
+/* ---- clients ---- */
+
+static void
+want_stats(struct door *d)
+{
+	if (d->stats.due_ms == 0)
+		timer_set(&d->stats, STATS_MS);
+}
+
+static void
+on_request(void *arg, struct http_client *client,
+    const struct http_asked *asked)
+{
+	static const char missing[] = "there are /metrics and /healthz\n";
+	struct door *d = arg;
+	struct page *p;
+	struct wait *w;
+
+	want_stats(d);
+	for (p = d->pages; p < d->pages + PAGES; p++)
+		if (strcmp(p->path, asked->path) == 0)
+			break;
+	if (p == d->pages + PAGES) {
+		http_server_answer(client, 404, "text/plain; charset=utf-8",
+		    missing, sizeof(missing) - 1);
+		return;
+	}
+	if (p->status != 0 &&
+	    loop_now_ms(d->loop) - p->made_ms < PAGE_AGE_MS) {
+		http_server_answer(client, p->status, p->type,
+		    buf_data(&p->text), buf_len(&p->text));
+		return;
+	}
+	w = xcalloc(1, sizeof(*w));
+	w->client = client;
+	TAILQ_INSERT_TAIL(&p->waits, w, next);
+	if (p->id == 0)
+		ask(p);
+}
+
+static void
+on_gone(void *arg, struct http_client *client)
+{
+	struct door *d = arg;
+	struct wait *w, *next;
+	size_t i;
+
+	for (i = 0; i < PAGES; i++)
+		for (w = TAILQ_FIRST(&d->pages[i].waits); w != NULL;
+		    w = next) {
+			next = TAILQ_NEXT(w, next);
+			if (w->client != client)
+				continue;
+			TAILQ_REMOVE(&d->pages[i].waits, w, next);
+			free(w);
+		}
+}
+
+static void
+on_server_drained(void *arg)
+{
+	leave(arg, EX_OK);
+}
+
+static const struct http_server_ops server_ops = {
+	on_request, on_gone, on_server_drained
+};
+
+static void
+put_stat(struct frame_out *o, const char *name, uint64_t value)
+{
+	frame_put_text(o, ATTR_STAT_NAME, name);
+	frame_put_u64(o, ATTR_STAT_VALUE, value);
+}
+
+static void
+on_stats(void *arg)
+{
+	struct door *d = arg;
+	struct buf *out = channel_out(d->channel);
+	size_t start = buf_len(out);
+	struct http_server_stats s;
+	struct frame_out o;
+
+	if (channel_fd(d->channel) == -1)
+		return;
+	http_server_stats(d->server, &s);
+	frame_begin(&o, out, FRAME_STATS, 0, 0);
+	put_stat(&o, "connections", s.connections);
+	put_stat(&o, "connections_now", s.now);
+	put_stat(&o, "requests", s.requests);
+	put_stat(&o, "requests_refused", s.refused);
+	queued(d, start, frame_end(&o));
+}
+
+/* ---- CONFIG ---- */
+
+struct answer_out {		/* READY being made */
+	struct frame_out out;
+	unsigned	 nfaults;
+	bool		 want_options;
+};
+
+static void
+put_fault(struct answer_out *r, int64_t index, const char *text)
+{
+	if (index >= 0)
+		frame_put_u32(&r->out, ATTR_OPTION_INDEX, (uint32_t)index);
+	frame_put_text(&r->out, ATTR_ERROR, text);
+	r->nfaults++;
+}
+
+static void
+put_option(void *arg, const char *name, const char *value, bool is_default)
+{
+	(void)is_default;
+	if (value == NULL)
+		return;
+	frame_put_text(arg, ATTR_OPTION_NAME, name);
+	frame_put_text(arg, ATTR_OPTION_VALUE, value);
+}
+
+/* -1 where the frame itself is wrong. */
+static int
+take_options(struct door *d, const struct frame *f, struct answer_out *r)
+{
+	struct arena *arena = arena_new(f->len);
+	const char *name = NULL, *text;
+	char error[512];
+	struct attr a;
+	int64_t index = 0;
+	size_t at = 0;
+	int n;
+
+	while ((n = frame_next(f, &at, &a)) == 1) {
+		if (a.tag == ATTR_WANT_OPTIONS)
+			r->want_options = true;
+		if (a.tag == ATTR_WANT_OPTIONS || a.tag == ATTR_RELAY ||
+		    (a.tag & ATTR_SKIPPABLE) != 0)
+			continue;
+		if ((text = attr_text(&a, arena)) == NULL)
+			break;
+		if (a.tag == ATTR_OPTION_NAME)
+			name = text;
+		else if (a.tag == ATTR_OPTION_VALUE && name != NULL) {
+			if (opts_set(d->opts, name, text, OPTS_ONCE, error,
+			    sizeof(error)) == -1)
+				put_fault(r, index, error);
+			index++;
+			name = NULL;
+		} else
+			break;
+	}
+	arena_free(arena);
+	return n == 0 ? 0 : -1;
+}
+
+static void
+open_server(struct door *d)
+{
+	const struct metrics_conf *c = opts_values(d->opts);
+	struct http_server_conf conf = {
+		.max_connections = c->max_connections,
+		.request_timeout_ms = c->request_timeout_ms,
+		.idle_timeout_ms = c->idle_timeout_ms,
+	};
+	size_t i;
+
+	d->conf = c;
+	d->server = http_server_new(d->loop, &conf, &server_ops, d);
+	for (i = 0; i < d->nfds; i++)
+		http_server_listen(d->server, d->fds[i]);
+	d->nfds = 0;
+}
+
+static void
+got_config(struct door *d, const struct frame *f)
+{
+	struct buf *out = channel_out(d->channel);
+	size_t start = buf_len(out);
+	struct answer_out r = { .nfaults = 0 };
+
+	frame_begin(&r.out, out, FRAME_READY, 0, 0);
+	if (d->server != NULL || take_options(d, f, &r) == -1) {
+		fail(d, "malformed CONFIG");
+		return;
+	}
+	if (r.nfaults == 0) {
+		frame_put_u32(&r.out, ATTR_WINDOW, 1);
+		if (r.want_options)
+			opts_each(d->opts, put_option, &r.out);
+		else
+			open_server(d);
+	}
+	queued(d, start, frame_end(&r.out));
+	if (r.nfaults > 0 || r.want_options)
+		leave(d, r.nfaults > 0 ? EX_CONFIG : EX_OK);
+}
+
+/* ---- frames ---- */
+
+static void
+got_listen(struct door *d, const struct frame *f, int fd)
+{
+	struct arena *arena = arena_new(256);
+	const char *address, *error;
+
+	if (d->server != NULL || fd == -1 ||
+	    frame_get_listen(f, arena, &address, &error) == -1) {
+		if (fd != -1)
+			close(fd);
+		fail(d, "malformed LISTEN");
+	} else {
+		d->fds = xreallocarray(d->fds, d->nfds + 1, sizeof(*d->fds));
+		d->fds[d->nfds++] = fd;
+	}
+	arena_free(arena);
+}
+
+static void
+on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
+{
+	struct door *d = arg;
+
+	(void)bytes;
+	if (f->type == FRAME_LISTEN) {
+		got_listen(d, f, fd);
+		return;
+	}
+	if (fd != -1)
+		close(fd);		/* the log's: stderr will do */
+	if (d->is_leaving)
+		return;
+	switch (f->type) {
+	case FRAME_LOG:
+		break;
+	case FRAME_CONFIG:
+		got_config(d, f);
+		break;
+	case FRAME_OUTPUT:
+		got_output(d, f);
+		break;
+	case FRAME_EXIT:
+		got_exit(d, f);
+		break;
+	case FRAME_DRAIN:
+		drain(d);
+		break;
+	default:
+		fail(d, "frame of a type that is not for us");
+		break;
+	}
+}
+
+static void
+on_closed(void *arg, const char *error)
+{
+	struct door *d = arg;
+
+	if (error != NULL)
+		log_error("channel: %s", error);
+	leave(d, error == NULL ? EX_OK : EX_PROTOCOL);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct door *d = arg;
+
+	if (d->is_leaving)
+		loop_stop(d->loop, d->status);
+}
+
+static void
+on_term(evutil_socket_t sig, short what, void *arg)
+{
+	(void)sig;
+	(void)what;
+	drain(arg);
+}
+
+static const struct channel_ops channel_ops = {
+	on_frame, on_closed, on_drained
+};
+
+/* ---- beginning and end ---- */
+
+static void
+say_hello(struct door *d)
+{
+	struct buf *out = channel_out(d->channel);
+	struct frame_out o;
+
+	frame_begin(&o, out, FRAME_HELO, 0, 0);
+	frame_put_u8(&o, ATTR_VERSION_MIN, FRAME_VERSION);
+	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
+	frame_put_text(&o, ATTR_AGENT, "metrics-http");
+	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
+	queued(d, 0, frame_end(&o));
+}
+
+static void
+door_init(struct door *d, int fd)
+{
+	static const struct {
+		const char *path, *type, *argument;
+	} pages[PAGES] = {
+		[PAGE_METRICS] = { "/metrics",
+		    "text/plain; version=0.0.4; charset=utf-8", NULL },
+		[PAGE_HEALTH] = { "/healthz", "text/plain; charset=utf-8",
+		    "--health" },
+	};
+	struct page *p;
+	size_t i;
+
+	d->loop = loop_new();
+	d->opts = opts_new(&table);
+	d->channel = channel_new(d->loop, fd, OUT_BYTES_MAX, &channel_ops, d);
+	timer_init(&d->limit, d->loop, on_limit, d);
+	timer_init(&d->stats, d->loop, on_stats, d);
+	for (i = 0; i < PAGES; i++) {
+		p = &d->pages[i];
+		p->door = d;
+		p->path = pages[i].path;
+		p->type = pages[i].type;
+		p->argument = pages[i].argument;
+		buf_init(&p->text, PAGE_BYTES_MAX);
+		buf_init(&p->coming, PAGE_BYTES_MAX);
+		timer_init(&p->late, d->loop, on_late, p);
+		TAILQ_INIT(&p->waits);
+	}
+	event_assign(&d->ev_term, loop_base(d->loop), SIGTERM,
+	    EV_SIGNAL | EV_PERSIST, on_term, d);
+	event_add(&d->ev_term, NULL);
+}
+
+static void
+door_clear(struct door *d)
+{
+	size_t i;
+
+	http_server_free(d->server);
+	for (i = 0; i < d->nfds; i++)
+		close(d->fds[i]);
+	free(d->fds);
+	for (i = 0; i < PAGES; i++) {
+		timer_clear(&d->pages[i].late);
+		buf_clear(&d->pages[i].text);
+		buf_clear(&d->pages[i].coming);
+	}
+	timer_clear(&d->limit);
+	timer_clear(&d->stats);
+	event_del(&d->ev_term);
+	channel_free(d->channel);
+	loop_turn(d->loop, 0);
+	opts_free(d->opts);
+	loop_free(d->loop);
+}
+
+static int
+serve(const char *env)
+{
+	struct door d = { .status = EX_OK };
+	socklen_t len = sizeof(int);
+	int64_t fd;
+	int family, status;
+
+	if (str_to_int64(env, 3, 65535, &fd) == -1 ||
+	    getsockopt((int)fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == -1 ||
+	    family != AF_UNIX) {
+		log_error("%s=%s: not a UNIX socket", CHANNEL_ENV, env);
+		return EX_USAGE;
+	}
+	unsetenv(CHANNEL_ENV);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN);	/* the terminal's is the master's */
+	signal(SIGHUP, SIG_IGN);
+	raise_files_limit();
+	door_init(&d, (int)fd);
+	say_hello(&d);
+	status = loop_run(d.loop);
+	channel_close(d.channel);
+	door_clear(&d);
+	return status;
+}
+
+static int
+usage(FILE *fp, int status)
+{
+	fprintf(fp, "metrics-http is started by nexthop-master, see "
+	    "metrics-http(8)\n");
+	if (status == EX_OK) {
+		fprintf(fp, "\n");
+		opt_table_help(&table, fp);
+	}
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *env = getenv(CHANNEL_ENV);
+
+	hold_std_files();
+	log_open("metrics-http");
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return usage(stdout, EX_OK);
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		printf("metrics-http %s\n", NEXTHOP_VERSION);
+		return EX_OK;
+	}
+	if (argc == 2 && strcmp(argv[1], "--options=mdoc") == 0) {
+		opt_table_mdoc(&table, stdout);
+		return EX_OK;
+	}
+	if (argc == 2 && strcmp(argv[1], "--options=rows") == 0) {
+		metric_mdoc(stdout);	/* nexthop-metrics(7) */
+		return EX_OK;
+	}
+	if (argc == 2 && strcmp(argv[1], "--options=sample") == 0) {
+		opt_table_sample(&table, stdout);
+		return EX_OK;
+	}
+	if (argc != 1 || env == NULL)
+		return usage(stderr, EX_USAGE);
+	return serve(env);
+}
