@@ -8,6 +8,8 @@
  */
 #include "master.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -20,6 +22,9 @@
 
 #define STATS_MAX	(256 * 1024)
 #define LAST_WORDS_MS	1000	/* between the two signs of its end */
+#define RESTART_FIRST_MS	1000
+#define LONG_LIFE_MS		60000	/* forgives earlier deaths */
+#define USEFUL_LIFE_MS		10000	/* the same, with deliveries */
 
 static void	on_timer(void *);
 static void	on_finish(void *);
@@ -62,6 +67,8 @@ child_init(struct child *c, struct generation *gen)
 static void
 close_channel(struct child *c)
 {
+	if (c->channel != NULL && c->gen->ops->closing != NULL)
+		c->gen->ops->closing(c);
 	channel_free(c->channel);
 	c->channel = NULL;
 }
@@ -238,7 +245,25 @@ on_timer(void *arg)
 	}
 }
 
-/* ---- HELO and CONFIG ---- */
+/* ---- the pause before the next start ---- */
+
+int64_t
+child_next_delay(struct child *c)
+{
+	int64_t lived = loop_now_ms(c->gen->loop) - c->started_ms;
+	int64_t max = c->gen->conf->rows->restart_delay_max_ms;
+
+	if (lived > LONG_LIFE_MS || (c->has_delivered &&
+	    lived > USEFUL_LIFE_MS) || c->delay_ms == 0)
+		c->delay_ms = RESTART_FIRST_MS;
+	else
+		c->delay_ms *= 2;
+	if (c->delay_ms > max)
+		c->delay_ms = max;
+	return c->delay_ms;
+}
+
+/* ---- HELO, LISTEN and CONFIG ---- */
 
 static void
 set_text(char **to, const struct attr *a)
@@ -248,6 +273,33 @@ set_text(char **to, const struct attr *a)
 	str_escape(text, sizeof(text), a->data, a->len);
 	free(*to);
 	*to = xstrdup(text);
+}
+
+/* The sockets it shall listen on; -1: it cannot have them. */
+static int
+send_sockets(struct child *c)
+{
+	struct buf *out = channel_out(c->channel);
+	struct listen_socket *s;
+	size_t i, start;
+	int fd;
+
+	for (i = 0; i < c->gen->nsockets; i++) {
+		s = c->gen->sockets[i];
+		start = buf_len(out);
+		if ((fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3)) == -1) {
+			child_condemn(c, "socket %s: %s", s->address,
+			    strerror(errno));
+			return -1;
+		}
+		if (frame_put_listen(out, s->address) == -1) {
+			close(fd);
+			child_condemn(c, "too many sockets");
+			return -1;
+		}
+		channel_queued(c->channel, start, fd);
+	}
+	return 0;
 }
 
 static void
@@ -306,7 +358,7 @@ take_helo(struct child *c, const struct frame *f)
 	else if (min > FRAME_VERSION || max < FRAME_VERSION)
 		child_break(c, "speaks versions %u to %u of the frames, "
 		    "not %d", min, max, FRAME_VERSION);
-	else
+	else if (send_sockets(c) == 0)
 		send_config(c);
 }
 
@@ -396,7 +448,7 @@ take_ready(struct child *c, const struct frame *f)
 		/* It exits by itself; the timer sees to that. */
 		c->state = CHILD_ENDING;
 		timer_set(&c->timer, LAST_WORDS_MS);
-	} else if (c->window == 0)
+	} else if (c->window == 0 && c->gen->conf->kind == CONF_RELAY)
 		child_break(c, "READY without a window");
 	else
 		become_ready(c);
@@ -412,9 +464,20 @@ take_stats(struct child *c, const struct frame *f)
 }
 
 static void
-take_frame(struct child *c, const struct frame *f, const void *bytes)
+take_frame(struct child *c, const struct frame *f, const void *bytes, int fd)
 {
+	bool is_door = c->gen->ops->asked != NULL;
+
 	switch (f->type) {
+	case FRAME_DELIVER:
+	case FRAME_CANCEL:
+	case FRAME_COMMAND:
+		if (is_door)
+			c->gen->ops->asked(c, f, bytes, fd);
+		else
+			child_break(c, "unexpected %s frame",
+			    frame_type_name(f->type));
+		break;
 	case FRAME_STAGE:
 	case FRAME_RESULT:
 	case FRAME_DONE:
@@ -435,7 +498,8 @@ on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 {
 	struct child *c = arg;
 
-	if (fd != -1) {
+	if (fd != -1 && (f->type != FRAME_DELIVER || !c->was_ready ||
+	    c->gen->ops->asked == NULL)) {
 		close(fd);
 		child_break(c, "%s frame with a descriptor",
 		    frame_type_name(f->type));
@@ -444,7 +508,7 @@ on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 	else if (c->state == CHILD_CONFIG)
 		take_ready(c, f);
 	else if (c->was_ready)
-		take_frame(c, f, bytes);
+		take_frame(c, f, bytes, fd);
 }
 
 /* ---- the start ---- */
@@ -476,8 +540,8 @@ child_start(struct child *c)
 		loop_later(c->gen->loop, &c->finish_later);
 		return;
 	}
-	c->channel = channel_new(c->gen->loop, fd, CHILD_OUT_MAX,
-	    &channel_ops, c);
+	c->channel = channel_new(c->gen->loop, fd, r->kind == CONF_RELAY ?
+	    CHILD_OUT_MAX : SUBMIT_OUT_MAX, &channel_ops, c);
 	c->state = CHILD_HELO;
 	timer_set(&c->timer, START_LIMIT_MS);
 }

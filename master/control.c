@@ -14,13 +14,14 @@
 
 #include "base/mem.h"
 
-#define OUT_MAX		(16 * 1024 * 1024)
-#define ARGS_MAX	16
+#define OUT_MAX		(17 * 1024 * 1024)
 
 struct control {
 	TAILQ_ENTRY(control) next;
 	struct master	*master;
 	struct channel	*channel;	/* NULL once gone */
+	struct child	*door;		/* whose channel it is, or NULL */
+	uint64_t	 id;		/* of the COMMAND */
 	struct later	 free_later;
 };
 
@@ -59,7 +60,7 @@ output(struct control *ct, const char *text, size_t n)
 		piece = n < FRAME_TEXT_MAX ? n : FRAME_TEXT_MAX;
 		out = channel_out(ct->channel);
 		start = buf_len(out);
-		frame_begin(&o, out, FRAME_OUTPUT, 0, 0);
+		frame_begin(&o, out, FRAME_OUTPUT, ct->id, 0);
 		frame_put(&o, ATTR_TEXT, text, piece);
 		if (frame_end(&o) == -1)
 			return;
@@ -97,7 +98,7 @@ control_exit(struct control *ct, int status)
 		return;
 	out = channel_out(ct->channel);
 	start = buf_len(out);
-	frame_begin(&o, out, FRAME_EXIT, 0, 0);
+	frame_begin(&o, out, FRAME_EXIT, ct->id, 0);
 	frame_put_u8(&o, ATTR_STATUS, (uint8_t)status);
 	if (frame_end(&o) == 0)
 		channel_queued(ct->channel, start, -1);
@@ -150,12 +151,15 @@ do_command(struct control *ct, const char *command, const char *const *args,
 {
 	struct master *m = ct->master;
 
-	if (strcmp(command, "status") == 0)
+	if (ct->door != NULL && strcmp(command, "metrics") != 0) {
+		control_printf(ct, "%s is not for doors\n", command);
+		control_exit(ct, EX_NOPERM);
+	} else if (strcmp(command, "status") == 0)
 		do_status(ct, args, nargs);
 	else if (strcmp(command, "metrics") == 0)
 		do_metrics(ct, args, nargs);
 	else if (strcmp(command, "reload") == 0)
-		master_reload(m, ct);
+		master_reload(m, ct, args, nargs);
 	else if (strcmp(command, "drain") == 0) {
 		log_info("asked to drain");
 		master_stop(m, 0);
@@ -172,7 +176,7 @@ static void
 take_command(struct control *ct, const struct frame *f)
 {
 	struct arena *arena = arena_new(1024);
-	const char *command = NULL, *args[ARGS_MAX], *text;
+	const char *command = NULL, *args[OPERATOR_ARGS_MAX], *text;
 	size_t at = 0, nargs = 0;
 	struct attr a;
 	int n;
@@ -182,16 +186,30 @@ take_command(struct control *ct, const struct frame *f)
 			break;
 		if (a.tag == ATTR_COMMAND)
 			command = text;
-		else if (a.tag == ATTR_ARGUMENT && nargs < ARGS_MAX)
+		else if (a.tag == ATTR_ARGUMENT && nargs < OPERATOR_ARGS_MAX)
 			args[nargs++] = text;
 		else if ((a.tag & ATTR_SKIPPABLE) == 0)
 			break;
 	}
+	ct->id = f->id;
 	if (n == 0 && command != NULL)
 		do_command(ct, command, args, nargs);
+	else if (ct->door != NULL)
+		child_break(ct->door, "malformed COMMAND");
 	else
 		control_close(ct);
 	arena_free(arena);
+}
+
+/* It is answered before this returns. */
+void
+control_door_command(struct master *m, struct child *door,
+    const struct frame *f)
+{
+	struct control ct = { .master = m, .channel = door->channel,
+	    .door = door };
+
+	take_command(&ct, f);
 }
 
 static void
@@ -233,11 +251,12 @@ int
 control_listen(struct master *m, char *error, size_t size)
 {
 	const struct master_conf *c = m->config->master;
+	const struct socket_look look = { config_mode(c->control_mode), NULL,
+	    NULL };
 	int status;
 
-	m->control_listener = listener_open(m->loop, c->control,
-	    config_mode(c->control_mode), NULL, NULL, on_accepted, m, error,
-	    size, &status);
+	m->control_listener = listener_open(m->loop, &m->sockets, c->control,
+	    &look, on_accepted, m, error, size, &status);
 	return m->control_listener == NULL ? status : 0;
 }
 

@@ -251,16 +251,27 @@ refuse_frame(struct submitter *s, const struct frame *f,
 	job_check_output(s, 0);
 }
 
-static void
-refuse_relay(struct submitter *s, const struct frame *f,
-    const struct deliver_facts *facts)
+/* Whether no more deliveries come in this way. */
+static bool
+is_closed(const struct submitter *s)
 {
-	bool is_stopping = s->master->state == MASTER_STOPPING;
+	return s->master->state == MASTER_STOPPING ||
+	    (s->master->state == MASTER_CLOSING && s->door == NULL);
+}
+
+/* sv: its queue is full; NULL: there is no relay of this name, or no more is
+ * taken. */
+static void
+refuse(struct submitter *s, const struct frame *f,
+    const struct deliver_facts *facts, const struct service *sv)
+{
 	struct arena *arena = arena_new(4096);
 	struct reply r;
 
-	if (is_stopping)
+	if (is_closed(s))
 		reply_cause(&r, arena, STAGE_NONE, CAUSE_MASTER_STOPPING);
+	else if (sv != NULL)
+		reply_cause(&r, arena, STAGE_NONE, CAUSE_QUEUE_FULL, sv->name);
 	else
 		reply_cause(&r, arena, STAGE_NONE, CAUSE_NO_RELAY,
 		    facts->relay_len == 0 ? "(none given)" :
@@ -280,7 +291,7 @@ dispatch_deliver(struct submitter *s, const struct frame *f,
 
 	if (frame_deliver_facts(f, &facts, &error) == -1)
 		;
-	else if (s->nopen >= SUBMIT_WINDOW)
+	else if (s->nopen >= submitter_window(s) && s->door == NULL)
 		error = "more deliveries open than the window";
 	else if (job_find(s, f->id) != NULL)
 		error = "a delivery of this id is open";
@@ -291,11 +302,12 @@ dispatch_deliver(struct submitter *s, const struct frame *f,
 		return;
 	}
 	sv = find_service(s, &facts);
-	if (s->master->state == MASTER_STOPPING || sv == NULL ||
-	    sv->is_ending) {
+	if (sv != NULL && sv->is_ending)
+		sv = NULL;
+	if (is_closed(s) || sv == NULL || s->nopen >= submitter_window(s)) {
 		if (fd != -1)
 			close(fd);
-		refuse_relay(s, f, &facts);
+		refuse(s, f, &facts, sv);
 		return;
 	}
 	master_need_tick(s->master);
@@ -306,10 +318,15 @@ dispatch_deliver(struct submitter *s, const struct frame *f,
 	if (facts.deadline_s != 0)
 		j->deadline_ms = j->since_ms +
 		    (int64_t)facts.deadline_s * 1000;
-	if (!TAILQ_EMPTY(&s->held) || !dispatch_offer(j, bytes, f->len))
+	/* One that does not wait may pass those that do. */
+	if ((facts.no_wait || TAILQ_EMPTY(&s->held)) &&
+	    dispatch_offer(j, bytes, f->len)) {
+		if (s->nrcpt_open >= SUBMIT_RCPTS_MAX)
+			submitter_update(s);
+	} else if (facts.no_wait)
+		job_refuse(j, CAUSE_QUEUE_FULL, sv->name);
+	else
 		job_hold(j, bytes, f->len);
-	else if (s->nrcpt_open >= SUBMIT_RCPTS_MAX)
-		submitter_update(s);
 }
 
 void

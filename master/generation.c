@@ -1,5 +1,5 @@
 /*
- * generation.c - the children of one relay that share one set of options.  A
+ * generation.c - the children of one relay or door that share one set of options.  A
  * reload that changes the options makes a new generation; the old one drains.
  */
 #include "master.h"
@@ -20,6 +20,7 @@ on_free(void *arg)
 
 	for (i = 0; i < g->nchildren; i++)
 		child_clear(&g->children[i]);
+	generation_stop_listening(g);
 	config_unref(g->conf->config);
 	share_free(g->share);
 	if (g->share_fd != -1)
@@ -44,7 +45,7 @@ generation_new(struct loop *loop, struct reaper *reaper,
 	g->owner = owner;
 	g->nchildren = nchildren;
 	g->share_fd = -1;
-	if (nchildren > 1 &&
+	if (nchildren > 1 && conf->kind == CONF_RELAY &&
 	    (g->share = share_new(nchildren, &g->share_fd)) == NULL)
 		log_warning("relay %s: processes count connections each for "
 		    "itself: %s", conf->name, strerror(errno));
@@ -53,6 +54,27 @@ generation_new(struct loop *loop, struct reaper *reaper,
 		child_init(&g->children[i], g);
 	later_init(&g->free_later, on_free, g);
 	return g;
+}
+
+void
+generation_listen(struct generation *g, struct sockets *registry,
+    struct listen_socket **sockets, size_t n)
+{
+	g->registry = registry;
+	g->sockets = sockets;
+	g->nsockets = n;
+}
+
+void
+generation_stop_listening(struct generation *g)
+{
+	size_t i;
+
+	for (i = 0; i < g->nsockets; i++)
+		sockets_release(g->registry, g->sockets[i]);
+	free(g->sockets);
+	g->sockets = NULL;
+	g->nsockets = 0;
 }
 
 void

@@ -30,6 +30,8 @@ master_new(struct loop *loop, const char *path)
 	m->errors = stderr;
 	m->reaper = reaper_new(loop);
 	TAILQ_INIT(&m->services);
+	TAILQ_INIT(&m->doors);
+	sockets_init(&m->sockets);
 	TAILQ_INIT(&m->submitters);
 	TAILQ_INIT(&m->controls);
 	timer_init(&m->tick, loop, on_tick, m);
@@ -42,18 +44,23 @@ master_free(struct master *m)
 {
 	struct service *sv;
 	struct submitter *s;
+	struct door *d;
 
 	rollout_free(m->rollout);
+	TAILQ_FOREACH(d, &m->doors, next)
+		door_free(d);
 	TAILQ_FOREACH(sv, &m->services, next)
 		service_free(sv);
 	submit_stop_listening(m);
 	TAILQ_FOREACH(s, &m->submitters, next)
-		submitter_drop(s, s->nrcpt_open > 0 ?
-		    "nexthop has stopped" : NULL);
+		if (s->door == NULL)
+			submitter_drop(s, s->nrcpt_open > 0 ?
+			    "nexthop has stopped" : NULL);
 	control_close_all(m);
 	timer_clear(&m->tick);
 	timer_clear(&m->flush_limit);
 	loop_turn(m->loop, 0);
+	sockets_clear(&m->sockets);
 	reaper_free(m->reaper);
 	config_unref(m->config);
 	free(m->pid_file);
@@ -69,6 +76,18 @@ master_service(const struct master *m, const char *name, size_t len)
 		if (!sv->is_ending && sv->name_len == len &&
 		    memcmp(sv->name, name, len) == 0)
 			return sv;
+	return NULL;
+}
+
+struct door *
+master_door(const struct master *m, enum conf_kind kind, const char *name)
+{
+	struct door *d;
+
+	TAILQ_FOREACH(d, &m->doors, next)
+		if (d->current != NULL && d->kind == kind &&
+		    strcmp(d->name, name) == 0)
+			return d;
 	return NULL;
 }
 
@@ -88,7 +107,7 @@ on_tick(void *arg)
 	}
 	/* A drain waits for more than one relay, see service_check_end(). */
 	if (m->njobs > 0 || submit_has_output(m) ||
-	    m->state == MASTER_STOPPING)
+	    m->state >= MASTER_CLOSING)
 		master_need_tick(m);
 }
 
@@ -127,18 +146,47 @@ take_generation(struct rollout *ro, const struct relay_conf *r)
 	return NULL;
 }
 
-/* Every relay of the rollout's configuration, and no other. */
-static void
-commit(struct master *m, struct rollout *ro)
+/* Whether the reload is about it. */
+static bool
+is_named(const struct master *m, const char *name)
 {
-	int64_t limit_ms = ro->config->master->stop_timeout_ms;
-	struct config *old = m->config;
+	size_t i;
+
+	for (i = 0; i < m->nreload_names; i++)
+		if (strcmp(m->reload_names[i], name) == 0)
+			return true;
+	return m->nreload_names == 0;
+}
+
+/* What a reload starts anew: what differs, or just what is named. */
+static bool
+is_wanted(void *arg, const struct relay_conf *r)
+{
+	struct master *m = arg;
+	const struct generation *g = NULL;
+	struct service *sv;
+	struct door *d;
+
+	if (m->nreload_names > 0)
+		return is_named(m, r->name);
+	if (r->kind != CONF_RELAY)
+		g = (d = master_door(m, r->kind, r->name)) == NULL ? NULL :
+		    d->current;
+	else if ((sv = master_service(m, r->name, strlen(r->name))) != NULL)
+		g = sv->current;
+	return g == NULL || !relay_conf_is_same(g->conf, r);
+}
+
+static void
+commit_relays(struct master *m, struct rollout *ro, int64_t limit_ms)
+{
 	struct service *sv, *next;
 	struct generation *g;
 	struct relay_conf *r;
 
-	m->config = config_ref(ro->config);
 	TAILQ_FOREACH(r, &ro->config->relays, next) {
+		if (!is_named(m, r->name))
+			continue;
 		sv = master_service(m, r->name, strlen(r->name));
 		if ((g = take_generation(ro, r)) == NULL) {
 			generation_set_conf(sv->current, r);
@@ -151,10 +199,91 @@ commit(struct master *m, struct rollout *ro)
 	}
 	for (sv = TAILQ_FIRST(&m->services); sv != NULL; sv = next) {
 		next = TAILQ_NEXT(sv, next);
-		if (!sv->is_ending && config_relay(m->config, sv->name) == NULL)
+		if (!sv->is_ending && is_named(m, sv->name) &&
+		    config_relay(ro->config, sv->name) == NULL)
 			service_end(sv, limit_ms);
 	}
-	config_unref(old);
+}
+
+static void
+commit_doors(struct master *m, struct rollout *ro, int64_t limit_ms)
+{
+	struct relay_conf *r;
+	struct door *d, *next;
+
+	TAILQ_FOREACH(r, &ro->config->doors, next) {
+		if (!is_named(m, r->name) || r->nlisten == 0)
+			continue;
+		d = master_door(m, r->kind, r->name);
+		if (r->sockets == NULL) {
+			generation_set_conf(d->current, r);
+			continue;
+		}
+		if (d == NULL)
+			d = door_new(m, r->kind, r->name);
+		door_switch(d, r, r->sockets, limit_ms);
+		r->sockets = NULL;
+	}
+	for (d = TAILQ_FIRST(&m->doors); d != NULL; d = next) {
+		next = TAILQ_NEXT(d, next);
+		if (d->current == NULL || !is_named(m, d->name))
+			continue;
+		r = config_door(ro->config, d->kind, d->name);
+		if (r == NULL || r->nlisten == 0)
+			door_end(d, limit_ms > 0 ? limit_ms : 1);
+	}
+}
+
+/* Every relay and door of the rollout's configuration, and no other; of a
+ * reload of some, just these. */
+static void
+commit(struct master *m, struct rollout *ro)
+{
+	int64_t limit_ms = ro->config->master->stop_timeout_ms;
+	struct config *old = m->config;
+
+	if (m->nreload_names == 0)
+		m->config = config_ref(ro->config);
+	commit_relays(m, ro, limit_ms);
+	commit_doors(m, ro, limit_ms);
+	if (m->nreload_names == 0)
+		config_unref(old);
+}
+
+/* ---- the sockets of doors ---- */
+
+static void
+close_doors(struct master *m, struct config *config)
+{
+	struct relay_conf *r;
+	size_t i;
+
+	TAILQ_FOREACH(r, &config->doors, next) {
+		for (i = 0; r->sockets != NULL && i < r->nlisten; i++)
+			sockets_release(&m->sockets, r->sockets[i]);
+		free(r->sockets);
+		r->sockets = NULL;
+	}
+}
+
+/* For those that commit() is going to start; 0, or a status with a text. */
+static int
+open_doors(struct master *m, struct config *config, char *error, size_t size)
+{
+	struct relay_conf *r;
+	int status;
+
+	TAILQ_FOREACH(r, &config->doors, next) {
+		if (r->nlisten == 0 || !is_wanted(m, r))
+			continue;
+		r->sockets = door_open_sockets(&m->sockets, r, error, size,
+		    &status);
+		if (r->sockets != NULL)
+			continue;
+		close_doors(m, config);
+		return status;
+	}
+	return 0;
 }
 
 /* ---- start ---- */
@@ -200,8 +329,10 @@ open_sockets(struct master *m, char *error, size_t size)
 	int status;
 
 	if ((status = control_listen(m, error, size)) != 0 ||
-	    (status = submit_listen(m, error, size)) != 0)
+	    (status = submit_listen(m, error, size)) != 0 ||
+	    (status = open_doors(m, m->config, error, size)) != 0)
 		return status;
+	sockets_drop_unused(&m->sockets);
 	if (pid_file == NULL)
 		return 0;
 	if (daemon_pid_file(pid_file, error, size) == -1)
@@ -223,15 +354,16 @@ on_started(void *arg)
 		give_up(m, EX_CONFIG);
 		return;
 	}
-	commit(m, m->rollout);
-	rollout_free(m->rollout);
-	m->rollout = NULL;
+	m->config = config_ref(m->rollout->config);
 	if ((status = open_sockets(m, error, sizeof(error))) != 0) {
 		fprintf(m->errors, "nexthop-master: %s\n", error);
 		fflush(m->errors);
 		give_up(m, status);
 		return;
 	}
+	commit(m, m->rollout);
+	rollout_free(m->rollout);
+	m->rollout = NULL;
 	m->state = MASTER_RUNNING;
 	m->started_ms = clock_wall_ms();
 	warn_user(m->config);
@@ -253,16 +385,6 @@ master_start(struct master *m, void (*started)(void *, int), void *arg)
 }
 
 /* ---- reload ---- */
-
-static bool
-is_wanted(void *arg, const struct relay_conf *r)
-{
-	struct master *m = arg;
-	struct service *sv = master_service(m, r->name, strlen(r->name));
-
-	return sv == NULL || sv->current == NULL ||
-	    !relay_conf_is_same(sv->current->conf, r);
-}
 
 static bool
 differ(const char *a, const char *b)
@@ -324,101 +446,222 @@ tell_faults(struct master *m, const struct conf *conf)
 }
 
 static void
+forget_names(struct master *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->nreload_names; i++)
+		free(m->reload_names[i]);
+	free(m->reload_names);
+	m->reload_names = NULL;
+	m->nreload_names = 0;
+}
+
+static void
 reload_over(struct master *m, int status)
 {
 	struct control *asker = m->reload_asker;
 
 	m->reload_asker = NULL;
+	forget_names(m);
 	control_exit(asker, status);
 	rollout_free(m->rollout);
 	m->rollout = NULL;
 	if (m->reload_again && m->state == MASTER_RUNNING) {
 		m->reload_again = false;
-		master_reload(m, NULL);
+		master_reload(m, NULL, NULL, 0);
 	}
+}
+
+/* What became of one of some that were named. */
+static void
+tell_name(struct master *m, const struct config *config, const char *name)
+{
+	bool is_there = config_relay(config, name) != NULL ||
+	    config_door(config, CONF_INTAKE, name) != NULL ||
+	    config_door(config, CONF_METRICS, name) != NULL;
+	const char *text = is_there ? "reloaded" : "no longer there, ending";
+
+	log_info("%s: %s", name, text);
+	control_printf(m->reload_asker, "%s: %s\n", name, text);
+}
+
+static void
+tell_reloaded(struct master *m, const struct config *config, unsigned nnew)
+{
+	size_t i;
+
+	for (i = 0; i < m->nreload_names; i++)
+		tell_name(m, config, m->reload_names[i]);
+	if (m->nreload_names > 0)
+		return;
+	log_info("reloaded: %u relays, %u of them new or changed",
+	    config->nrelays, nnew);
+	control_printf(m->reload_asker,
+	    "reloaded: %u relays, %u of them new or changed\n",
+	    config->nrelays, nnew);
+}
+
+static void
+reload_failed(struct master *m, int status, const char *text)
+{
+	control_printf(m->reload_asker, "%s\n", text);
+	log_error("reload: %s", text);
+	log_error("reload: nothing was changed");
+	reload_over(m, status);
 }
 
 static void
 on_reloaded(void *arg)
 {
 	struct master *m = arg;
-	struct config *was;
-	unsigned nnew = 0;
+	struct config *was, *config = m->rollout->config;
 	struct generation *g;
+	unsigned nnew = 0;
+	char error[512];
+	int status;
 
 	if (!rollout_is_good(m->rollout)) {
-		tell_faults(m, m->rollout->config->conf);
+		tell_faults(m, config->conf);
 		reload_over(m, EX_CONFIG);
 		return;
 	}
+	if ((status = open_doors(m, config, error, sizeof(error))) != 0) {
+		reload_failed(m, status, error);
+		return;
+	}
 	TAILQ_FOREACH(g, &m->rollout->generations, next)
-		nnew++;
+		nnew += g->conf->kind == CONF_RELAY;
 	was = config_ref(m->config);
-	log_set(m->is_syslog ? LOG_TO_SYSLOG : LOG_TO_STDERR,
-	    (enum log_level)m->rollout->config->master->log_level);
+	if (m->nreload_names == 0)
+		log_set(m->is_syslog ? LOG_TO_SYSLOG : LOG_TO_STDERR,
+		    (enum log_level)config->master->log_level);
 	commit(m, m->rollout);
 	warn_user(m->config);
-	log_info("reloaded: %u relays, %u of them new or changed",
-	    m->config->nrelays, nnew);
-	control_printf(m->reload_asker,
-	    "reloaded: %u relays, %u of them new or changed\n",
-	    m->config->nrelays, nnew);
-	tell_restart(m, was->master);
+	tell_reloaded(m, config, nnew);
+	if (m->nreload_names == 0)
+		tell_restart(m, was->master);
 	config_unref(was);
 	reload_over(m, EX_OK);
 }
 
+/* The first name that is neither in the file nor running, or NULL. */
+static const char *
+unknown_name(const struct master *m, const struct config *config)
+{
+	const char *name;
+	size_t i;
+
+	for (i = 0; i < m->nreload_names; i++) {
+		name = m->reload_names[i];
+		if (config_relay(config, name) == NULL &&
+		    config_door(config, CONF_INTAKE, name) == NULL &&
+		    config_door(config, CONF_METRICS, name) == NULL &&
+		    master_service(m, name, strlen(name)) == NULL &&
+		    master_door(m, CONF_INTAKE, name) == NULL &&
+		    master_door(m, CONF_METRICS, name) == NULL)
+			return name;
+	}
+	return NULL;
+}
+
+static void
+keep_names(struct master *m, const char *const *names, size_t n)
+{
+	size_t i;
+
+	m->reload_names = n == 0 ? NULL : xcalloc(n, sizeof(*m->reload_names));
+	for (i = 0; i < n; i++)
+		m->reload_names[i] = xstrdup(names[i]);
+	m->nreload_names = n;
+}
+
 void
-master_reload(struct master *m, struct control *asker)
+master_reload(struct master *m, struct control *asker,
+    const char *const *names, size_t n)
 {
 	struct config *config;
+	const char *unknown;
+	char text[512];
 
 	if (m->state != MASTER_RUNNING || m->rollout != NULL) {
 		if (asker == NULL) {
-			m->reload_again = m->state != MASTER_STOPPING;
+			m->reload_again = m->state < MASTER_CLOSING;
 			return;
 		}
-		control_printf(asker, "%s\n", m->state == MASTER_STOPPING ?
+		control_printf(asker, "%s\n", m->state >= MASTER_CLOSING ?
 		    "nexthop-master is stopping" : "a reload is under way");
 		control_exit(asker, EX_TEMPFAIL);
 		return;
 	}
 	m->reload_asker = asker;
+	keep_names(m, names, n);
 	log_info("reloading %s", m->path);
 	config = config_load(m->path);
-	m->rollout = rollout_start(m->loop, m->reaper, config, is_wanted, 0,
-	    on_reloaded, m);
+	if (config->conf->nfaults == 0 &&
+	    (unknown = unknown_name(m, config)) != NULL) {
+		snprintf(text, sizeof(text), "no relay or intake is named %s",
+		    unknown);
+		reload_failed(m, EX_CONFIG, text);
+	} else
+		m->rollout = rollout_start(m->loop, m->reaper, config,
+		    is_wanted, 0, on_reloaded, m);
 	config_unref(config);
 }
 
 /* ---- stop ---- */
 
-void
-master_stop(struct master *m, int64_t limit_ms)
+/* Doors are over: nothing more comes in. */
+static void
+stop_services(struct master *m, int64_t limit_ms)
 {
 	struct service *sv, *next;
 
-	if (m->state == MASTER_STARTING) {
-		give_up(m, EX_TEMPFAIL);
-		return;
-	}
-	if (m->state != MASTER_STOPPING) {
-		m->state = MASTER_STOPPING;
-		daemon_notify("STOPPING=1");
-		submit_stop_listening(m);
-		master_need_tick(m);
-		if (m->rollout != NULL) {
-			control_printf(m->reload_asker,
-			    "nexthop-master is stopping\n");
-			reload_over(m, EX_TEMPFAIL);
-		}
-	}
+	m->state = MASTER_STOPPING;
 	if (limit_ms > 0)
 		dispatch_refuse_waiting(m);
 	for (sv = TAILQ_FIRST(&m->services); sv != NULL; sv = next) {
 		next = TAILQ_NEXT(sv, next);
 		service_end(sv, limit_ms);
 	}
+}
+
+static void
+begin_stop(struct master *m)
+{
+	m->state = MASTER_CLOSING;
+	daemon_notify("STOPPING=1");
+	submit_stop_listening(m);
+	master_need_tick(m);
+	if (m->rollout != NULL) {
+		control_printf(m->reload_asker,
+		    "nexthop-master is stopping\n");
+		reload_over(m, EX_TEMPFAIL);
+	}
+}
+
+void
+master_stop(struct master *m, int64_t limit_ms)
+{
+	struct door *d, *next;
+
+	if (m->state == MASTER_STARTING) {
+		give_up(m, EX_TEMPFAIL);
+		return;
+	}
+	if (m->state == MASTER_RUNNING)
+		begin_stop(m);
+	if (m->state == MASTER_CLOSING && !TAILQ_EMPTY(&m->doors)) {
+		m->stop_at_ms = limit_ms == 0 ? 0 : loop_now_ms(m->loop) +
+		    limit_ms;
+		if (limit_ms > 0)
+			dispatch_refuse_waiting(m);
+		for (d = TAILQ_FIRST(&m->doors); d != NULL; d = next) {
+			next = TAILQ_NEXT(d, next);
+			door_end(d, limit_ms);
+		}
+	} else
+		stop_services(m, limit_ms);
 }
 
 void
@@ -450,7 +693,16 @@ master_check_stopped(struct master *m)
 {
 	struct submitter *s;
 
-	if (m->state != MASTER_STOPPING || !TAILQ_EMPTY(&m->services))
+	int64_t left_ms = 0;
+
+	if (m->state == MASTER_CLOSING && TAILQ_EMPTY(&m->doors)) {
+		if (m->stop_at_ms != 0 && (left_ms = m->stop_at_ms -
+		    loop_now_ms(m->loop)) < 1)
+			left_ms = 1;
+		stop_services(m, left_ms);
+	}
+	if (m->state != MASTER_STOPPING || !TAILQ_EMPTY(&m->services) ||
+	    !TAILQ_EMPTY(&m->doors))
 		return;
 	TAILQ_FOREACH(s, &m->submitters, next)
 		if (s->channel != NULL && channel_pending(s->channel) > 0) {

@@ -3,6 +3,7 @@
  * share with each other, and nobody else.
  *
  *	config		the configuration file as structs
+ *	sockets		listening sockets by address
  *	spawn		fork, exec, reap
  *	child		one agent process from start to end
  *	generation	the children of one relay with one set of options
@@ -12,6 +13,7 @@
  *	dispatch	deliveries from submitter to child, answers back
  *	forward		deliveries that an agent hands to another relay
  *	overdue		deliveries whose agent does not answer
+ *	door		a child that faces the network: an intake
  *	submit		submitters' connections
  *	control		the operator's connections
  *	lifecycle	start, reload, stop
@@ -40,8 +42,10 @@
 #include "mail/tally.h"
 #include "net/channel.h"
 #include "net/loop.h"
+#include "sockets.h"
 
 struct child;
+struct door;
 struct generation;
 struct job;
 struct master;
@@ -84,7 +88,8 @@ struct master_conf {		/* [master] */
 
 enum privs { PRIVS_AUTO, PRIVS_KEPT, PRIVS_GAINED };
 
-struct relay_rows {		/* the master's own keys of [relay] */
+/* The master's own keys of [relay], [intake] and [metrics]. */
+struct relay_rows {
 	int		 type;
 	int64_t		 processes;
 	int64_t		 backlog;
@@ -94,7 +99,14 @@ struct relay_rows {		/* the master's own keys of [relay] */
 	char		*user;
 	char		*group;
 	int		 no_new_privs;	/* enum privs */
+	/* of doors */
+	struct opt_list	 listen;
+	char		*listen_mode;
+	char		*listen_user;
+	char		*listen_group;
 };
+
+enum conf_kind { CONF_RELAY, CONF_INTAKE, CONF_METRICS };
 
 struct relay_option {		/* what goes to the agent */
 	const char	*name;		/* borrowed from the section */
@@ -114,6 +126,7 @@ struct identity {		/* whom an agent runs as */
 struct relay_conf {
 	TAILQ_ENTRY(relay_conf) next;
 	struct config	*config;
+	enum conf_kind	 kind;
 	const struct conf_section *section;
 	const char	*name;
 	const char	*type;		/* "static" */
@@ -123,6 +136,9 @@ struct relay_conf {
 	struct relay_option *options;
 	size_t		 noptions;
 	struct identity	 identity;
+	char		**listen;	/* of a door: its addresses */
+	size_t		 nlisten;
+	struct listen_socket **sockets;	/* opened, but not yet its door's */
 	bool		 is_faulty;	/* not worth starting an agent for */
 };
 
@@ -132,17 +148,21 @@ struct config {
 	const struct master_conf *master;
 	TAILQ_HEAD(, relay_conf) relays;
 	unsigned	 nrelays;
+	TAILQ_HEAD(, relay_conf) doors;
 	unsigned	 refs;
 };
 
 extern const struct opt_table config_master_table, config_relay_table,
-    config_custom_table, config_timeout_table;
+    config_custom_table, config_timeout_table, config_intake_table,
+    config_metrics_table;
 
 /* Always returns one; what is wrong is in config->conf->faults. */
 struct config	*config_load(const char *path);
 struct config	*config_ref(struct config *);
 void		 config_unref(struct config *);
 struct relay_conf *config_relay(const struct config *, const char *name);
+struct relay_conf *config_door(const struct config *, enum conf_kind,
+		    const char *name);
 /* Whether the agents of one can go on serving the other. */
 bool		 relay_conf_is_same(const struct relay_conf *,
 		    const struct relay_conf *);
@@ -224,6 +244,12 @@ struct child_ops {
 	void	(*refused)(struct child *, int64_t index, const char *text);
 	/* STAGE, RESULT, FORWARD, DONE of a child that is ready */
 	void	(*frame)(struct child *, const struct frame *, const void *);
+	/* DELIVER, CANCEL, COMMAND of one; the descriptor is the callee's.
+	 * NULL: it may not send them. */
+	void	(*asked)(struct child *, const struct frame *, const void *,
+		    int fd);
+	/* Its socket is about to be closed.  NULL: nobody wants to know. */
+	void	(*closing)(struct child *);
 	void	(*drained)(struct child *);	/* its socket takes more */
 	/* The process is gone and all it wrote was handed out. */
 	void	(*gone)(struct child *, const char *text);
@@ -241,6 +267,7 @@ struct child {
 	enum child_state state;
 	struct process	 process;
 	struct channel	*channel;	/* NULL once closed */
+	struct submitter *submitter;	/* of a door that is ready, or NULL */
 	struct timer	 timer;
 	struct later	 finish_later;
 	bool		 is_reaped;
@@ -271,6 +298,8 @@ void	 child_init(struct child *, struct generation *);
 void	 child_clear(struct child *);	/* kills what still runs */
 void	 child_start(struct child *);
 void	 child_start_after(struct child *, int64_t delay_ms);
+/* The pause before its next start: 1 s, doubled at each early death. */
+int64_t	 child_next_delay(struct child *);
 void	 child_drain(struct child *, int64_t limit_ms);
 void	 child_signal(struct child *, int sig);
 /* It broke a rule: nothing it says counts any more. */
@@ -295,6 +324,9 @@ struct generation {
 	struct child	*children;
 	struct share	*share;		/* with more than one child */
 	int		 share_fd;
+	struct sockets	*registry;	/* of a door: where its sockets are */
+	struct listen_socket **sockets;	/* held */
+	size_t		 nsockets;
 	struct later	 free_later;
 };
 TAILQ_HEAD(generations, generation);
@@ -302,6 +334,12 @@ TAILQ_HEAD(generations, generation);
 struct generation *generation_new(struct loop *, struct reaper *,
 		    struct relay_conf *, unsigned nchildren,
 		    const struct child_ops *, void *owner);
+/* The sockets that its children listen on; what is held is the generation's
+ * from now on. */
+void		 generation_listen(struct generation *, struct sockets *,
+		    struct listen_socket **, size_t);
+/* What we hold of them is let go; its children have their own. */
+void		 generation_stop_listening(struct generation *);
 void		 generation_start(struct generation *);
 void		 generation_drain(struct generation *, int64_t limit_ms);
 unsigned	 generation_alive(const struct generation *);
@@ -327,7 +365,8 @@ enum { ROLLOUT_OPTIONS = 0x01, ROLLOUT_ONE_EACH = 0x02 };
 
 /*
  * Starts agents for the relays that `wanted` names (NULL: all); done is called
- * when each is ready or has failed, faults being in the configuration.
+ * when each is ready or has failed, faults being in the configuration.  Of
+ * doors the programs are asked about their options only.
  */
 struct rollout	*rollout_start(struct loop *, struct reaper *, struct config *,
 		    bool (*wanted)(void *arg, const struct relay_conf *),
@@ -390,6 +429,42 @@ struct child	*service_pick(const struct service *);
 const char	*service_trouble(const struct service *);	/* for people */
 struct service	*child_service(const struct child *);
 
+/* ---- door.c ---- */
+
+struct door {			/* as the running master knows it */
+	TAILQ_ENTRY(door) next;
+	struct master	*master;
+	enum conf_kind	 kind;
+	char		*name;
+	struct generation *current;	/* NULL: it is ending */
+	struct generations old;		/* finish their sessions; but the last
+					 * may be all that is ready */
+	unsigned	 ngenerations;
+	uint64_t	 restarts;
+	uint64_t	 deliveries;
+	char		*last_error;
+	int64_t		 last_error_ms;	/* wall clock */
+	int64_t		 drain_limit_ms;
+	struct later	 free_later;
+};
+
+#define CONF_NAME_TEXT	300	/* "intake NAME" */
+
+const char	*conf_kind_name(enum conf_kind);	/* "relay" */
+/* The sockets of a door, opened; NULL with a text and a status. */
+struct listen_socket **door_open_sockets(struct sockets *,
+		    const struct relay_conf *, char *error, size_t,
+		    int *status_r);
+struct door	*door_new(struct master *, enum conf_kind, const char *name);
+/* New processes take over on these sockets as soon as they are ready. */
+void		 door_switch(struct door *, struct relay_conf *,
+		    struct listen_socket **, int64_t drain_limit_ms);
+/* Accept nothing more, finish; no limit where it is 0.  May be called again to
+ * shorten it. */
+void		 door_end(struct door *, int64_t drain_limit_ms);
+/* At the end of the turn, with all its processes. */
+void		 door_free(struct door *);
+
 /* ---- dispatch.c ---- */
 
 void	 dispatch_deliver(struct submitter *, const struct frame *,
@@ -418,6 +493,7 @@ struct submitter {
 	struct channel	*channel;	/* NULL once gone */
 	struct later	 gone_later;
 	struct event	 ev_gone;	/* sees the end while we do not read */
+	struct child	*door;		/* whose channel it is, or NULL */
 	pid_t		 pid;
 	uid_t		 uid;
 	LIST_HEAD(, job) jobs[SUBMIT_BUCKETS];	/* by id */
@@ -431,6 +507,12 @@ struct submitter {
 	int64_t		 stuck_since_ms;
 };
 
+/* Deliveries that one may have open. */
+uint32_t submitter_window(const struct submitter *);
+/* A door that is ready submits by the channel of its process. */
+struct submitter *submitter_of_door(struct master *, struct child *);
+/* Its channel is gone; its deliveries go at the end of the turn. */
+void	 submitter_lost(struct submitter *);
 int	 submit_listen(struct master *, char *error, size_t);
 void	 submit_stop_listening(struct master *);
 /* Reading is paused or resumed as its state asks for. */
@@ -445,18 +527,22 @@ bool	 submit_has_output(const struct master *);	/* not taken yet */
 
 struct listener;
 
-/* An error: text and the exit status for it in *status_r. */
-struct listener	*listener_open(struct loop *, const char *path, mode_t,
-		    const char *user, const char *group,
+/* Of a UNIX socket at path.  An error: text and the exit status for it in
+ * *status_r. */
+struct listener	*listener_open(struct loop *, struct sockets *,
+		    const char *path, const struct socket_look *,
 		    void (*accepted)(void *arg, int fd), void *arg,
 		    char *error, size_t, int *status_r);
 void		 listener_pause(struct listener *, bool);
-void		 listener_close(struct listener *);	/* unlinks */
+void		 listener_close(struct listener *);
 
 /* ---- control.c ---- */
 
 int	 control_listen(struct master *, char *error, size_t);
 void	 control_close_all(struct master *);
+/* COMMAND of a door. */
+void	 control_door_command(struct master *, struct child *,
+	    const struct frame *);
 
 struct control;
 /* Text for the operator who asked, then the end; NULL asked nobody. */
@@ -512,7 +598,13 @@ int	 daemon_pid_file(const char *path, char *error, size_t);
 
 /* ---- lifecycle.c ---- */
 
-enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
+enum master_state {
+	MASTER_STARTING,
+	MASTER_RUNNING,
+	/* Doors end their sessions, and what these submit is still taken. */
+	MASTER_CLOSING,
+	MASTER_STOPPING
+};
 
 struct master {
 	struct loop	*loop;
@@ -526,8 +618,10 @@ struct master {
 	bool		 is_syslog;
 	int64_t		 started_ms;	/* wall clock */
 	TAILQ_HEAD(, service) services;
+	TAILQ_HEAD(, door) doors;
+	struct sockets	 sockets;
 	TAILQ_HEAD(, submitter) submitters;
-	unsigned	 nsubmitters;
+	unsigned	 nsubmitters;	/* without doors */
 	TAILQ_HEAD(, control) controls;
 	struct listener	*submit_listener, *control_listener;
 	uint64_t	 queued_bytes;	/* of deliveries that wait */
@@ -538,7 +632,10 @@ struct master {
 	struct timer	 flush_limit;	/* for the last answers at the end */
 	struct rollout	*rollout;	/* of the start or a reload */
 	struct control	*reload_asker;
+	char		**reload_names;	/* the only ones; NULL: all */
+	size_t		 nreload_names;
 	bool		 reload_again;
+	int64_t		 stop_at_ms;	/* of CLOSING; 0: no limit */
 	void		(*started)(void *arg, int status);
 	void		*arg;
 };
@@ -555,7 +652,13 @@ void		 master_free(struct master *);
 struct service	*master_service(const struct master *, const char *name,
 		    size_t len);
 void		 master_need_tick(struct master *);
-void		 master_reload(struct master *, struct control *asker);
+/* The relay or door of this name and kind, or NULL. */
+struct door	*master_door(const struct master *, enum conf_kind,
+		    const char *name);
+/* names: of the relays and intakes that get new processes, the others stay
+ * what they are; n 0: all that changed. */
+void		 master_reload(struct master *, struct control *asker,
+		    const char *const *names, size_t n);
 /* limit_ms 0: none.  Another call can only shorten it.  The loop stops with
  * status 0 at the end. */
 void		 master_stop(struct master *, int64_t limit_ms);
@@ -569,6 +672,8 @@ struct cli;
 
 int	 probe_check(const char *path);		/* nexthop check */
 int	 probe_config(const char *path);	/* nexthop config */
+#define OPERATOR_ARGS_MAX	64	/* of one COMMAND */
+
 int	 operator_command(const char *socket_path, const char *command,
 	    const char *const *args, size_t nargs);
 int	 sender_run(struct cli *, const char *socket_path, const char *relay);

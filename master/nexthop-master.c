@@ -43,7 +43,7 @@ on_hup(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig;
 	(void)what;
-	master_reload(p->master, NULL);
+	master_reload(p->master, NULL, NULL, 0);
 }
 
 static void
@@ -146,6 +146,14 @@ print_options(const char *form)
 		opt_table_mdoc(&config_timeout_table, stdout);
 	else if (strcmp(form, "custom") == 0)
 		opt_table_sample(&config_timeout_table, stdout);
+	else if (strcmp(form, "intakemdoc") == 0)
+		opt_table_mdoc(&config_intake_table, stdout);
+	else if (strcmp(form, "intake") == 0)
+		opt_table_sample(&config_intake_table, stdout);
+	else if (strcmp(form, "metricsmdoc") == 0)
+		opt_table_mdoc(&config_metrics_table, stdout);
+	else if (strcmp(form, "metrics") == 0)
+		opt_table_sample(&config_metrics_table, stdout);
 	else
 		return -1;
 	return 0;

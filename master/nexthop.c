@@ -36,7 +36,8 @@ static const struct command commands[] = {
 	{ "config",	"print every relay's effective options", cmd_config },
 	{ "status",	"what the master and its agents do", cmd_control },
 	{ "metrics",	"what was counted, for Prometheus", cmd_control },
-	{ "reload",	"read the configuration again", cmd_control },
+	{ "reload",	"read the configuration again, for all or some relays",
+	    cmd_control },
 	{ "drain",	"finish everything, then stop", cmd_control },
 	{ "stop",	"finish what runs within stop_timeout, then stop",
 	    cmd_control },
@@ -72,6 +73,7 @@ usage(FILE *fp, int status)
 	fprintf(fp, "\nnexthop explain --relay=NAME [--probe] RCPT...\n"
 	    "nexthop status [--output=text|tsv|json]\n"
 	    "nexthop metrics [--destinations=N] [--health]\n"
+	    "nexthop reload [NAME]...\n"
 	    "All that talk to the master: [--control=PATH]\n\n"
 	    "nexthop postfix-setup [--apply|--undo] [--config-dir=DIR] "
 	    "[--concurrency=N]\n    SERVICE TYPE [-o NAME=VALUE]...\n"
@@ -297,7 +299,7 @@ is_form(const char *value)
 static int
 cmd_control(const char *path, int argc, char **argv)
 {
-	const char *control = NULL, *value, *args[4];
+	const char *control = NULL, *value, *args[OPERATOR_ARGS_MAX];
 	struct config *config = NULL;
 	size_t nargs = 0;
 	int i, status;
@@ -305,12 +307,17 @@ cmd_control(const char *path, int argc, char **argv)
 	for (i = 1; i < argc; i++) {
 		if ((value = option_value(argv[i], "--control")) != NULL)
 			control = value;
-		else if (strcmp(argv[0], "status") == 0 && nargs < 4 &&
-		    is_form(option_value(argv[i], "--output")))
+		else if (strcmp(argv[0], "status") == 0 &&
+		    nargs < OPERATOR_ARGS_MAX && is_form(option_value(argv[i],
+		    "--output")))
 			args[nargs++] = argv[i];
-		else if (strcmp(argv[0], "metrics") == 0 && nargs < 4 &&
+		else if (strcmp(argv[0], "metrics") == 0 &&
+		    nargs < OPERATOR_ARGS_MAX &&
 		    (strcmp(argv[i], "--health") == 0 ||
 		    option_value(argv[i], "--destinations") != NULL))
+			args[nargs++] = argv[i];
+		else if (strcmp(argv[0], "reload") == 0 && *argv[i] != '-' &&
+		    nargs < OPERATOR_ARGS_MAX)
 			args[nargs++] = argv[i];
 		else {
 			warnx("%s: unknown argument %s", argv[0], argv[i]);

@@ -174,7 +174,9 @@ print_config(const struct rollout *ro)
 	printf("[master]\n");
 	opts_each(ro->config->opts, on_row, NULL);
 	TAILQ_FOREACH(g, &ro->generations, next) {
-		printf("\n[relay %s]\n", g->conf->name);
+		printf(g->conf->kind == CONF_METRICS ? "\n[%s]\n" :
+		    "\n[%s %s]\n", conf_kind_name(g->conf->kind),
+		    g->conf->name);
 		opts_each(g->conf->opts, on_row, NULL);
 		print_agent_options(&g->children[0]);
 	}

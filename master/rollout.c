@@ -1,6 +1,7 @@
 /*
  * rollout.c - starts the agents that a configuration asks for and collects
- * what they find wrong with their options.  Used by the start of the master,
+ * what they find wrong with their options.  A door's program is only asked
+ * about its options: it must not take connections before all is settled.  Used by the start of the master,
  * by a reload, and by `nexthop check` and `nexthop config`.
  */
 #include "master.h"
@@ -89,7 +90,8 @@ on_gone(struct child *c, const char *text)
 }
 
 static const struct child_ops rollout_ops = {
-	on_ready, on_refused, on_frame, on_drained, on_gone
+	.ready = on_ready, .refused = on_refused, .frame = on_frame,
+	.drained = on_drained, .gone = on_gone
 };
 
 static void
@@ -101,13 +103,26 @@ on_done(void *arg)
 	ro->done(ro->arg);
 }
 
+static void
+start(struct rollout *ro, struct relay_conf *r, int flags)
+{
+	bool is_door = r->kind != CONF_RELAY;
+	struct generation *g = generation_new(ro->loop, ro->reaper, r,
+	    is_door || (flags & ROLLOUT_ONE_EACH) != 0 ? 1 :
+	    (unsigned)r->rows->processes, &rollout_ops, ro);
+
+	g->want_options = is_door || (flags & ROLLOUT_OPTIONS) != 0;
+	TAILQ_INSERT_TAIL(&ro->generations, g, next);
+	ro->waiting += g->nchildren;
+	generation_start(g);
+}
+
 struct rollout *
 rollout_start(struct loop *loop, struct reaper *reaper, struct config *config,
     bool (*wanted)(void *, const struct relay_conf *), int flags,
     loop_cb *done, void *arg)
 {
 	struct rollout *ro = xcalloc(1, sizeof(*ro));
-	struct generation *g;
 	struct relay_conf *r;
 
 	ro->loop = loop;
@@ -117,17 +132,12 @@ rollout_start(struct loop *loop, struct reaper *reaper, struct config *config,
 	ro->arg = arg;
 	TAILQ_INIT(&ro->generations);
 	later_init(&ro->done_later, on_done, ro);
-	TAILQ_FOREACH(r, &config->relays, next) {
-		if (r->is_faulty || (wanted != NULL && !wanted(arg, r)))
-			continue;
-		g = generation_new(loop, reaper, r,
-		    (flags & ROLLOUT_ONE_EACH) != 0 ? 1 :
-		    (unsigned)r->rows->processes, &rollout_ops, ro);
-		g->want_options = (flags & ROLLOUT_OPTIONS) != 0;
-		TAILQ_INSERT_TAIL(&ro->generations, g, next);
-		ro->waiting += g->nchildren;
-		generation_start(g);
-	}
+	TAILQ_FOREACH(r, &config->relays, next)
+		if (!r->is_faulty && (wanted == NULL || wanted(arg, r)))
+			start(ro, r, flags);
+	TAILQ_FOREACH(r, &config->doors, next)
+		if (!r->is_faulty && (wanted == NULL || wanted(arg, r)))
+			start(ro, r, flags);
 	if (ro->waiting == 0)
 		loop_later(loop, &ro->done_later);
 	return ro;

@@ -12,10 +12,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define RESTART_FIRST_MS	1000
-#define LONG_LIFE_MS		60000	/* forgives earlier deaths */
-#define USEFUL_LIFE_MS		10000	/* the same, with an answer given */
-
 static const struct child_ops service_ops;
 
 struct service *
@@ -253,28 +249,11 @@ on_drained(struct child *c)
 		dispatch_pump(sv);
 }
 
-/* The pause before the next start: 1 s, doubled at each death. */
-static int64_t
-next_delay(struct child *c)
-{
-	int64_t lived = loop_now_ms(c->gen->loop) - c->started_ms;
-	int64_t max = c->gen->conf->rows->restart_delay_max_ms;
-
-	if (lived > LONG_LIFE_MS || (c->has_delivered &&
-	    lived > USEFUL_LIFE_MS) || c->delay_ms == 0)
-		c->delay_ms = RESTART_FIRST_MS;
-	else
-		c->delay_ms *= 2;
-	if (c->delay_ms > max)
-		c->delay_ms = max;
-	return c->delay_ms;
-}
-
 static void
 restart(struct child *c, const char *text, uint32_t open)
 {
 	struct service *sv = child_service(c);
-	int64_t delay_ms = next_delay(c);
+	int64_t delay_ms = child_next_delay(c);
 
 	sv->restarts++;
 	log_warning("relay %s: agent %s %s; deliveries open: %u; "
@@ -305,5 +284,6 @@ on_gone(struct child *c, const char *text)
 }
 
 static const struct child_ops service_ops = {
-	on_ready, on_refused, dispatch_child_frame, on_drained, on_gone
+	.ready = on_ready, .refused = on_refused,
+	.frame = dispatch_child_frame, .drained = on_drained, .gone = on_gone
 };

@@ -14,6 +14,7 @@
 static const char *const master_states[] = {
 	[MASTER_STARTING] = "starting",
 	[MASTER_RUNNING] = "running",
+	[MASTER_CLOSING] = "stopping",
 	[MASTER_STOPPING] = "stopping",
 };
 
@@ -50,6 +51,34 @@ status_sum_up(const struct service *sv, struct relay_sum *sum)
 			sum->up_s = up;
 	}
 	sum->state = sv->is_ending ? "draining" : sum->gen == NULL ? "down" :
+	    sum->ready == sum->gen->nchildren ? "ready" :
+	    sum->ready > 0 ? "partly" : sum->alive > 0 ? "starting" : "down";
+}
+
+/* The same of a door; open are the deliveries that it waits for. */
+static void
+sum_up_door(const struct door *d, struct relay_sum *sum)
+{
+	const struct child *c;
+	int64_t up;
+	unsigned i;
+
+	memset(sum, 0, sizeof(*sum));
+	sum->gen = d->current != NULL ? d->current : TAILQ_FIRST(&d->old);
+	for (i = 0; sum->gen != NULL && i < sum->gen->nchildren; i++) {
+		c = &sum->gen->children[i];
+		add_pid(sum, c);
+		sum->alive += child_is_alive(c);
+		if (c->submitter != NULL)
+			sum->open += c->submitter->nopen;
+		if (c->state != CHILD_READY)
+			continue;
+		sum->ready++;
+		up = (loop_now_ms(sum->gen->loop) - c->started_ms) / 1000;
+		if (sum->ready == 1 || up < sum->up_s)
+			sum->up_s = up;
+	}
+	sum->state = d->current == NULL ? "draining" :
 	    sum->ready == sum->gen->nchildren ? "ready" :
 	    sum->ready > 0 ? "partly" : sum->alive > 0 ? "starting" : "down";
 }
@@ -104,10 +133,36 @@ put_row(struct buf *b, const struct service *sv, bool is_tsv)
 	    true);
 }
 
+/* What a door has no number for is 0. */
+static void
+put_door_row(struct buf *b, const struct door *d, bool is_tsv)
+{
+	struct relay_sum sum;
+	int i;
+
+	sum_up_door(d, &sum);
+	put_cell(b, d->name, is_tsv, 16, false);
+	put_cell(b, d->kind == CONF_INTAKE ? "intake" : "metrics", is_tsv, 9,
+	    false);
+	put_cell(b, sum.state, is_tsv, 8, false);
+	put_cell(b, sum.pids, is_tsv, 15, false);
+	put_number(b, d->ngenerations, is_tsv, 3);
+	put_number(b, 0, is_tsv, 6);
+	put_number(b, sum.open, is_tsv, 6);
+	put_number(b, 0, is_tsv, 6);
+	for (i = 0; i < 4; i++)
+		put_number(b, 0, is_tsv, 9);
+	put_number(b, d->restarts, is_tsv, 8);
+	put_number(b, (uint64_t)sum.up_s, is_tsv, 8);
+	put_cell(b, d->last_error == NULL ? "" : d->last_error, is_tsv, 0,
+	    true);
+}
+
 static void
 print_table(const struct master *m, struct buf *b, bool is_tsv)
 {
 	const struct service *sv;
+	const struct door *d;
 
 	if (is_tsv)
 		buf_puts(b, "relay\ttype\tstate\tpids\tgeneration\twindow\t"
@@ -123,6 +178,8 @@ print_table(const struct master *m, struct buf *b, bool is_tsv)
 		    "RESTARTS", "UPTIME", "LAST ERROR");
 	TAILQ_FOREACH(sv, &m->services, next)
 		put_row(b, sv, is_tsv);
+	TAILQ_FOREACH(d, &m->doors, next)
+		put_door_row(b, d, is_tsv);
 }
 
 /* ---- json ---- */
@@ -332,9 +389,44 @@ put_relay(struct buf *b, const struct service *sv)
 }
 
 static void
+put_door(struct buf *b, const struct door *d)
+{
+	const struct generation *g;
+	struct relay_sum sum;
+	size_t i;
+
+	sum_up_door(d, &sum);
+	buf_puts(b, "{");
+	put_text(b, "name", d->name);
+	put_text(b, "kind", conf_kind_name(d->kind));
+	put_text(b, "type", sum.gen == NULL ? NULL : sum.gen->conf->type);
+	put_text(b, "state", sum.state);
+	put_integer(b, "generation", d->ngenerations);
+	put_integer(b, "open", (int64_t)sum.open);
+	put_integer(b, "deliveries", (int64_t)d->deliveries);
+	put_integer(b, "restarts", (int64_t)d->restarts);
+	put_integer(b, "uptime_s", sum.up_s);
+	put_text(b, "last_error", d->last_error);
+	put_integer(b, "last_error_at", d->last_error_ms / 1000);
+	buf_puts(b, "\"listen\":[");
+	for (i = 0; sum.gen != NULL && i < sum.gen->conf->nlisten; i++) {
+		put_string(b, sum.gen->conf->listen[i],
+		    strlen(sum.gen->conf->listen[i]));
+		buf_puts(b, ",");
+	}
+	close_json(b, "],\"processes\":[");
+	if (d->current != NULL)
+		put_generation(b, d->current);
+	TAILQ_FOREACH(g, &d->old, next)
+		put_generation(b, g);
+	close_json(b, "]},");
+}
+
+static void
 print_json(const struct master *m, struct buf *b)
 {
 	const struct service *sv;
+	const struct door *d;
 	unsigned i;
 
 	buf_puts(b, "{");
@@ -351,6 +443,9 @@ print_json(const struct master *m, struct buf *b)
 	close_json(b, "],\"relays\":[");
 	TAILQ_FOREACH(sv, &m->services, next)
 		put_relay(b, sv);
+	close_json(b, "],\"doors\":[");
+	TAILQ_FOREACH(d, &m->doors, next)
+		put_door(b, d);
 	close_json(b, "]}\n");
 }
 

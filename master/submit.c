@@ -24,11 +24,15 @@ on_gone(void *arg)
 	struct submitter *s = arg;
 	struct master *m = s->master;
 
+	bool is_door = s->door != NULL;
+
 	dispatch_abandon(s);
 	TAILQ_REMOVE(&m->submitters, s, next);
-	m->nsubmitters--;
 	free(s);
-	listener_pause(m->submit_listener, false);
+	if (!is_door) {
+		m->nsubmitters--;
+		listener_pause(m->submit_listener, false);
+	}
 	master_check_stopped(m);
 }
 
@@ -46,6 +50,11 @@ submitter_drop(struct submitter *s, const char *why)
 {
 	if (s->channel == NULL)
 		return;
+	if (s->door != NULL) {
+		if (why != NULL)
+			child_break(s->door, "%s", why);
+		return;
+	}
 	if (why != NULL)
 		log_warning("submitter %d (uid %u) disconnected: %s",
 		    (int)s->pid, (unsigned)s->uid, why);
@@ -65,13 +74,55 @@ submitter_update(struct submitter *s)
 	if (pause == s->is_paused)
 		return;
 	s->is_paused = pause;
-	if (pause) {
+	if (pause)
 		channel_pause(s->channel);
-		event_add(&s->ev_gone, NULL);
-	} else {
-		event_del(&s->ev_gone);
+	else
 		channel_resume(s->channel);
-	}
+	if (s->door != NULL)	/* its end is seen as that of a process */
+		return;
+	if (pause)
+		event_add(&s->ev_gone, NULL);
+	else
+		event_del(&s->ev_gone);
+}
+
+uint32_t
+submitter_window(const struct submitter *s)
+{
+	return s->door != NULL ? FRAME_WINDOW_MAX : SUBMIT_WINDOW;
+}
+
+/* ---- doors ---- */
+
+static struct submitter *
+submitter_new(struct master *m)
+{
+	struct submitter *s = xcalloc(1, sizeof(*s));
+
+	s->master = m;
+	TAILQ_INIT(&s->held);
+	later_init(&s->gone_later, on_gone, s);
+	s->stuck_since_ms = loop_now_ms(m->loop);
+	TAILQ_INSERT_TAIL(&m->submitters, s, next);
+	return s;
+}
+
+struct submitter *
+submitter_of_door(struct master *m, struct child *c)
+{
+	struct submitter *s = submitter_new(m);
+
+	s->door = c;
+	s->channel = c->channel;
+	s->pid = c->process.pid;
+	return s;
+}
+
+void
+submitter_lost(struct submitter *s)
+{
+	s->channel = NULL;
+	loop_later(s->master->loop, &s->gone_later);
 }
 
 static void
@@ -124,7 +175,7 @@ on_drained(void *arg)
 
 	if (s->is_paused)
 		submitter_update(s);
-	if (s->master->state == MASTER_STOPPING)
+	if (s->master->state >= MASTER_CLOSING)
 		master_check_stopped(s->master);
 }
 
@@ -154,8 +205,8 @@ static const struct channel_ops channel_ops = {
 static void
 on_accepted(void *arg, int fd)
 {
-	struct submitter *s = xcalloc(1, sizeof(*s));
 	struct master *m = arg;
+	struct submitter *s = submitter_new(m);
 	struct ucred who;
 	socklen_t len = sizeof(who);
 
@@ -163,15 +214,10 @@ on_accepted(void *arg, int fd)
 		s->pid = who.pid;
 		s->uid = who.uid;
 	}
-	s->master = m;
-	TAILQ_INIT(&s->held);
-	later_init(&s->gone_later, on_gone, s);
 	s->channel = channel_new(m->loop, fd, SUBMIT_OUT_MAX, &channel_ops,
 	    s);
 	event_assign(&s->ev_gone, loop_base(m->loop), fd,
 	    EV_CLOSED | EV_PERSIST, on_end, s);
-	s->stuck_since_ms = loop_now_ms(m->loop);
-	TAILQ_INSERT_TAIL(&m->submitters, s, next);
 	if (++m->nsubmitters >= m->config->master->max_submitters)
 		listener_pause(m->submit_listener, true);
 	greet(s);
@@ -181,11 +227,12 @@ int
 submit_listen(struct master *m, char *error, size_t size)
 {
 	const struct master_conf *c = m->config->master;
+	const struct socket_look look = { config_mode(c->socket_mode),
+	    c->socket_user, c->socket_group };
 	int status;
 
-	m->submit_listener = listener_open(m->loop, c->socket,
-	    config_mode(c->socket_mode), c->socket_user, c->socket_group,
-	    on_accepted, m, error, size, &status);
+	m->submit_listener = listener_open(m->loop, &m->sockets, c->socket,
+	    &look, on_accepted, m, error, size, &status);
 	return m->submit_listener == NULL ? status : 0;
 }
 
