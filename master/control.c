@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 
-#define OUT_MAX		(17 * 1024 * 1024)
+#define OUT_MAX		(16 * 1024 * 1024)
 
 struct control {
 	TAILQ_ENTRY(control) next;
