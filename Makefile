@@ -28,6 +28,7 @@ PKGS			:= libbsd-overlay libevent_core inih libidn2 libseccomp
 LIBS_smtp-mx		:= ldns libssl libcrypto libcurl
 LIBS_smtp-static	:= ldns libssl libcrypto
 LIBS_lmtp		:= ldns libssl libcrypto
+LIBS_nexthop		:= jansson
 LIBS_http		:= libcurl jansson libssl libcrypto
 LIBS_pipe		:= libpcre2-8
 LIBS_fake		:= libssl libcrypto
@@ -183,7 +184,9 @@ $Q$(CC) $(ALL_LDFLAGS) $(LDFLAGS_$(@F)) $(ENGINE) -o $@ \
     $(filter %.o,$^) $(filter $(TOOL_LIB),$^) $(LIB) $(call PKG_LIBS,$1)
 endef
 
-$(BUILD)/bin/nexthop $(BUILD)/sbin/nexthop-master: $(MASTER_OBJ) $(BUILD)/sources
+$(BUILD)/bin/nexthop: $(MASTER_OBJ) $(BUILD)/sources
+$(BUILD)/sbin/nexthop-master: $(filter-out %/top.o $(O)/master/top_%.o,\
+    $(MASTER_OBJ)) $(BUILD)/sources
 $(BIN_PROGS): $(BUILD)/bin/%: $(O)/master/%.o
 $(SBIN_PROGS): $(BUILD)/sbin/%: $(O)/master/%.o
 $(INTAKE_PROGS): $(BUILD)/$(LIBEXEC)/%: $(O)/master/%.o

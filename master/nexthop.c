@@ -11,6 +11,7 @@
 #include "agent/cli.h"
 #include "base/mem.h"
 #include "base/process.h"
+#include "base/str.h"
 #include "master.h"
 #include "paths.h"
 
@@ -25,6 +26,7 @@ static int	cmd_explain(const char *, int, char **);
 static int	cmd_check(const char *, int, char **);
 static int	cmd_config(const char *, int, char **);
 static int	cmd_control(const char *, int, char **);
+static int	cmd_top(const char *, int, char **);
 static int	cmd_postfix(const char *, int, char **);
 static int	cmd_sandbox(const char *, int, char **);
 
@@ -35,6 +37,8 @@ static const struct command commands[] = {
 	{ "check",	"find the faults of the configuration", cmd_check },
 	{ "config",	"print every relay's effective options", cmd_config },
 	{ "status",	"what the master and its agents do", cmd_control },
+	{ "top",	"the same as it changes, with rates and latencies",
+	    cmd_top },
 	{ "metrics",	"what was counted, for Prometheus", cmd_control },
 	{ "reload",	"read the configuration again, for all or some relays",
 	    cmd_control },
@@ -72,6 +76,7 @@ usage(FILE *fp, int status)
 	cli_help(fp);
 	fprintf(fp, "\nnexthop explain --relay=NAME [--probe] RCPT...\n"
 	    "nexthop status [--output=text|tsv|json]\n"
+	    "nexthop top [-i SECONDS] [-n COUNT]\n"
 	    "nexthop metrics [--destinations=N] [--health]\n"
 	    "nexthop reload [NAME]...\n"
 	    "All that talk to the master: [--control=PATH]\n\n"
@@ -329,6 +334,53 @@ cmd_control(const char *path, int argc, char **argv)
 		control = config->master->control;
 	}
 	status = operator_command(control, argv[0], args, nargs);
+	config_unref(config);
+	return status;
+}
+
+/* The value of "-x VALUE" or "-xVALUE", or NULL. */
+static const char *
+letter_value(int argc, char **argv, int *i, char letter)
+{
+	const char *arg = argv[*i];
+
+	if (arg[0] != '-' || arg[1] != letter)
+		return NULL;
+	if (arg[2] != '\0')
+		return arg + 2;
+	return *i + 1 < argc ? argv[++*i] : "";
+}
+
+static int
+cmd_top(const char *path, int argc, char **argv)
+{
+	int64_t interval_ms = 1000, count = 0;
+	const char *control = NULL, *value;
+	struct config *config = NULL;
+	int i, status;
+	bool is_good = true;
+
+	for (i = 1; i < argc && is_good; i++)
+		if ((value = option_value(argv[i], "--control")) != NULL)
+			control = value;
+		else if ((value = letter_value(argc, argv, &i, 'i')) != NULL)
+			is_good = opt_parse_time(value, &interval_ms) == 0 &&
+			    interval_ms >= 100 && interval_ms <= 3600000;
+		else if ((value = letter_value(argc, argv, &i, 'n')) != NULL)
+			is_good = str_to_int64(value, 1, INT32_MAX,
+			    &count) == 0;
+		else
+			is_good = false;
+	if (!is_good) {
+		warnx("top: wrong argument %s; -i takes 0.1 to 3600 seconds, "
+		    "-n a number from 1", argv[i - 1]);
+		return EX_USAGE;
+	}
+	if (control == NULL) {
+		config = config_load(path);
+		control = config->master->control;
+	}
+	status = top_run(control, interval_ms, count);
 	config_unref(config);
 	return status;
 }

@@ -70,8 +70,8 @@ on_closed(void *arg, const char *error)
 
 static const struct channel_ops channel_ops = { on_frame, on_closed, NULL };
 
-static int
-connect_to(const char *path)
+int
+operator_connect(const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd;
@@ -95,7 +95,7 @@ operator_command(const char *path, const char *command,
 	size_t i;
 	int fd;
 
-	if ((fd = connect_to(path)) == -1) {
+	if ((fd = operator_connect(path)) == -1) {
 		warn("no nexthop-master answers at %s", path);
 		return errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE;
 	}
