@@ -208,12 +208,27 @@ add_rates(struct screen *s, const struct top_item *i)
 /* ---- the head ---- */
 
 static void
+put_totals(struct screen *s)
+{
+	const struct top_item *t = &s->m->total;
+	char a[SHORT_BYTES], b[SHORT_BYTES], c[SHORT_BYTES];
+	char d[SHORT_BYTES], e[SHORT_BYTES];
+
+	add(s, "sent %s/s, deferred %s/s, bounced %s/s, median %s, 95%% %s",
+	    short_number(a, t->rate[TOP_DELIVERED]),
+	    short_number(b, t->rate[TOP_TRANSIENT]),
+	    short_number(c, t->rate[TOP_PERMANENT]),
+	    short_time(d, &t->recent, 0.5), short_time(e, &t->recent, 0.95));
+	end_line(s, "");
+}
+
+static void
 put_head(struct screen *s)
 {
 	const struct top_model *m = s->m;
 	const struct top_item *t = &m->total;
 	char a[SHORT_BYTES], b[SHORT_BYTES], c[SHORT_BYTES];
-	char d[SHORT_BYTES], e[SHORT_BYTES], clock[16];
+	char d[SHORT_BYTES], clock[16];
 	time_t now = (time_t)s->look->now_s;
 	struct tm tm;
 
@@ -224,15 +239,12 @@ put_head(struct screen *s)
 	    m->state == NULL ? "?" : m->state, clock, (intmax_t)m->pid,
 	    short_age(a, s->look->now_s - m->started_at),
 	    (intmax_t)m->submitters, s->look->is_paused ? ", PAUSED" : "");
-	if (s->look->trouble != NULL)
-		add(s, " -- %s", s->look->trouble);
 	end_line(s, s->look->is_terminal ? BOLD : "");
-	add(s, "sent %s/s, deferred %s/s, bounced %s/s, median %s, 95%% %s",
-	    short_number(a, t->rate[TOP_DELIVERED]),
-	    short_number(b, t->rate[TOP_TRANSIENT]),
-	    short_number(c, t->rate[TOP_PERMANENT]),
-	    short_time(d, &t->recent, 0.5), short_time(e, &t->recent, 0.95));
-	end_line(s, "");
+	if (s->look->trouble != NULL) {
+		add(s, "%s", s->look->trouble);
+		end_line(s, s->look->is_terminal ? REVERSE : "");
+	} else
+		put_totals(s);
 	add(s, "open %s, queued %s (%s bytes), waiting %s, ",
 	    short_number(a, (double)t->open),
 	    short_number(b, (double)t->queued),

@@ -193,10 +193,10 @@ destination_of(struct tally *t, const char *name, size_t n)
 
 	for (i = 0; i < t->ndestinations; i++) {
 		d = &t->destinations[i];
-		if (strncmp(d->name, name, n) == 0 && d->name[n] == '\0')
+		if (strlen(d->name) == n && memcmp(d->name, name, n) == 0)
 			return d;
 	}
-	if (n == 0 || n > 255 || t->ndestinations == TALLY_DESTINATIONS_MAX)
+	if (n == 0 || n > 255 || memchr(name, '\0', n) != NULL || t->ndestinations == TALLY_DESTINATIONS_MAX)
 		return NULL;
 	if (t->ndestinations == t->destinations_size) {
 		t->destinations_size = t->destinations_size == 0 ? 16 :

@@ -209,6 +209,11 @@ destinations(void)
 	is_int(value_of(&t, "runs"), 1, "a destination's are no series");
 
 	begin();
+	frame_put(&out, ATTR_STAT_DESTINATION, "a:25\0b", 6);
+	value("waiting", 9);
+	end(&t, TALLY_ALL);
+	is_int(t.ndestinations, 2, "a name with NUL is none");
+	begin();
 	memset(name, 'x', 256);
 	name[256] = '\0';
 	frame_put_text(&out, ATTR_STAT_DESTINATION, name);
