@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -20,6 +21,7 @@ struct conn {
 	int		 fd;		/* -1 once closed */
 	bool		 is_open;	/* connected */
 	bool		 is_waiting;	/* ev_write is added */
+	bool		 is_paused;	/* ev_read is not added */
 	bool		 is_over;	/* closed() was or will be called */
 	int		 error;
 	int		 cut;		/* why nothing can be sent any more */
@@ -495,16 +497,11 @@ open_socket(const struct addr *to, const struct addr *source)
 	return fd;
 }
 
-struct conn *
-conn_open(struct loop *loop, const struct addr *to, const struct addr *source,
-    const struct conn_ops *ops, void *arg)
+static struct conn *
+conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
 {
-	struct conn *c;
-	int fd;
+	struct conn *c = xcalloc(1, sizeof(*c));
 
-	if ((fd = open_socket(to, source)) == -1)
-		return NULL;
-	c = xcalloc(1, sizeof(*c));
 	c->loop = loop;
 	c->fd = fd;
 	c->ops = ops;
@@ -516,9 +513,60 @@ conn_open(struct loop *loop, const struct addr *to, const struct addr *source,
 	    on_writable, c);
 	later_init(&c->closed_later, on_closed, c);
 	later_init(&c->free_later, on_free, c);
+	return c;
+}
+
+struct conn *
+conn_open(struct loop *loop, const struct addr *to, const struct addr *source,
+    const struct conn_ops *ops, void *arg)
+{
+	struct conn *c;
+	int fd;
+
+	if ((fd = open_socket(to, source)) == -1)
+		return NULL;
+	c = conn_new(loop, fd, ops, arg);
 	if (connect(fd, &to->u.sa, to->len) == 0 || errno == EINPROGRESS)
 		wait_write(c, true);
 	else
 		conn_fail(c, errno);
 	return c;
+}
+
+/* ---- accepted ones ---- */
+
+struct conn *
+conn_accepted(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
+{
+	struct conn *c = conn_new(loop, fd, ops, arg);
+	int on = 1;
+
+	/* A UNIX socket has no such option. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	event_add(&c->ev_read, NULL);
+	c->is_open = true;
+	return c;
+}
+
+void
+conn_pause(struct conn *c, bool pause)
+{
+	if (c->is_over || c->is_paused == pause)
+		return;
+	c->is_paused = pause;
+	if (pause)
+		event_del(&c->ev_read);
+	else
+		event_add(&c->ev_read, NULL);
+}
+
+/* Not by EV_CLOSED: libevent tells it only without an error of the socket, and
+ * would wake us for that again and again. */
+bool
+conn_is_gone(const struct conn *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+
+	return c->is_over || (poll(&p, 1, 0) == 1 &&
+	    (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
 }

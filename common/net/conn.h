@@ -42,6 +42,17 @@ struct conn_ops {
 struct conn	*conn_open(struct loop *, const struct addr *,
 		    const struct addr *source, const struct conn_ops *,
 		    void *arg);
+/* One that was accepted: open from the start, opened() does not come. fd is
+ * owned from here. */
+struct conn	*conn_accepted(struct loop *, int fd, const struct conn_ops *,
+		    void *arg);
+/*
+ * Nothing is read while it is paused; data() may come once more.  That the
+ * peer has closed shows only when conn_is_gone() is asked.  Not for a
+ * connection with TLS.
+ */
+void		 conn_pause(struct conn *, bool pause);
+bool		 conn_is_gone(const struct conn *);
 /* No callback comes after this; memory goes at the end of the turn. */
 void		 conn_free(struct conn *);
 /* Closes with RST rather than FIN: nothing more may reach the peer. */

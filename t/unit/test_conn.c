@@ -512,6 +512,58 @@ test_free_inside(void)
 	is_int(count_fds(), before, "nothing stays open");
 }
 
+/* ---- accepted ones ---- */
+
+/* The one end of a pair is s, the other end is returned. */
+static int
+accept_one(void)
+{
+	int ends[2];
+
+	memset(&s, 0, sizeof(s));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+	    ends) == -1)
+		return -1;
+	s.c = conn_accepted(loop, ends[0], &ops, &s);
+	return ends[1];
+}
+
+static void
+test_accepted(void)
+{
+	int before = count_fds(), peer = accept_one();
+	char got[8] = "";
+
+	conn_write(s.c, "220 hi", 6);
+	ok(read(peer, got, sizeof(got)) == 6, "accepted: open at once");
+	is_int(s.nopened, 0, "accepted: that is not told");
+	ok(write(peer, "LHLO", 4) == 4 && turn_until(loop, &s.has_data),
+	    "accepted: data comes");
+	conn_pause(s.c, true);
+	s.has_data = false;
+	ok(write(peer, "MAIL", 4) == 4, "more comes");
+	turn_some(loop);
+	ok(!s.has_data, "paused: it is not read");
+	ok(!conn_is_gone(s.c), "paused: the peer is there");
+	conn_pause(s.c, false);
+	ok(turn_until(loop, &s.has_data), "goes on: now it is");
+	is_str(s.bytes, "LHLOMAIL", "nothing is lost");
+	conn_pause(s.c, true);
+	close(peer);
+	turn_some(loop);
+	is_int(s.nclosed, 0, "paused: an end is not told");
+	ok(conn_is_gone(s.c), "but shows");
+	conn_pause(s.c, false);
+	ok(turn_until(loop, &s.is_closed), "goes on: the end is told");
+	conn_pause(s.c, true);
+	end(-1);
+
+	peer = accept_one();
+	conn_pause(s.c, true);
+	end(peer);
+	is_int(count_fds(), before, "accepted: nothing stays open");
+}
+
 int
 main(void)
 {
@@ -529,6 +581,7 @@ main(void)
 	test_deaf();
 	test_abort();
 	test_free_inside();
+	test_accepted();
 	turn_some(loop);
 	loop_free(loop);
 	rmdir(folder);
