@@ -1,0 +1,417 @@
+/*
+ * front_door.c - an intake as a child of nexthop-master: HELO; LISTEN and
+ * CONFIG; READY; then it is a submitter on the same channel (nexthop-agent(7)).
+ */
+#include "intake/front.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "intake/upstream.h"
+#include "net/channel.h"
+#include "paths.h"
+
+#define OUT_BYTES_MAX	((size_t)64 * 1024 * 1024)
+#define WINDOW		65535		/* what the master takes of a door */
+#define STATS_MS	1000
+#define LEAVE_MS	3000		/* for the last answers to be read */
+
+struct door_socket {
+	int		 fd;
+	char		*name;
+};
+
+struct door {
+	struct intake	*intake;
+	struct loop	*loop;
+	struct opts	*opts;
+	struct channel	*channel;
+	struct event	 ev_term;
+	struct timer	 stats, leave;
+	struct door_socket sockets[INTAKE_LISTENERS_MAX];
+	uint32_t	 nsockets;	/* until they are listened on */
+	char		*name;		/* of the section */
+	bool		 is_ready;
+	bool		 is_leaving;	/* exit once the output is gone */
+	int		 status;
+};
+
+static void
+door_leave(struct door *d, int status)
+{
+	if (!d->is_leaving)
+		d->status = status;
+	d->is_leaving = true;
+	if (channel_fd(d->channel) == -1 || channel_pending(d->channel) == 0)
+		loop_stop(d->loop, d->status);
+}
+
+/* The master broke the protocol, or is gone: nobody delivers any more. */
+static void
+lost(struct door *d, const char *why, int status)
+{
+	if (why != NULL)
+		log_error("channel: %s", why);
+	channel_close(d->channel);
+	if (!d->is_ready) {
+		door_leave(d, status);
+		return;
+	}
+	d->status = status;
+	d->is_leaving = true;
+	upstream_detach(d->intake->upstream);
+	timer_set(&d->leave, LEAVE_MS);
+	intake_leave(d->intake);
+}
+
+static void
+on_leave(void *arg)
+{
+	struct door *d = arg;
+
+	loop_stop(d->loop, d->status);
+}
+
+static void
+queued(struct door *d, size_t start, int result)
+{
+	if (result == -1)
+		lost(d, "output is full", EX_SOFTWARE);
+	else
+		channel_queued(d->channel, start, -1);
+}
+
+/* ---- statistics ---- */
+
+static void
+put_stat(void *arg, const char *name, uint64_t value)
+{
+	frame_put_text(arg, ATTR_STAT_NAME, name);
+	frame_put_u64(arg, ATTR_STAT_VALUE, value);
+}
+
+static void
+on_stats(void *arg)
+{
+	struct door *d = arg;
+	struct buf *out = channel_out(d->channel);
+	size_t start = buf_len(out);
+	struct frame_out o;
+
+	if (channel_fd(d->channel) == -1)
+		return;
+	frame_begin(&o, out, FRAME_STATS, 0, 0);
+	intake_each_stat(d->intake, put_stat, &o);
+	queued(d, start, frame_end(&o));
+}
+
+static void
+on_changed(void *front)
+{
+	struct door *d = front;
+
+	if (d->stats.due_ms == 0)
+		timer_set(&d->stats, STATS_MS);
+}
+
+/* ---- CONFIG ---- */
+
+struct config {
+	struct door	*d;
+	struct frame_out out;
+	uint32_t	 index;
+	unsigned	 nfaults;
+	bool		 want_options;
+};
+
+static void
+config_fault(struct config *c, bool has_index, const char *text)
+{
+	if (has_index)
+		frame_put_u32(&c->out, ATTR_OPTION_INDEX, c->index);
+	frame_put_text(&c->out, ATTR_ERROR, text);
+	c->nfaults++;
+}
+
+static void
+on_table_fault(void *arg, const char *name, const char *text)
+{
+	char line[1024];
+
+	if (name == NULL)
+		strlcpy(line, text, sizeof(line));
+	else
+		snprintf(line, sizeof(line), "%s: %s", name, text);
+	config_fault(arg, false, line);
+}
+
+static void
+put_option(void *arg, const char *name, const char *value, bool is_default)
+{
+	(void)is_default;
+	if (value == NULL)
+		return;
+	frame_put_text(arg, ATTR_OPTION_NAME, name);
+	frame_put_text(arg, ATTR_OPTION_VALUE, value);
+}
+
+/* 0, or -1 where the frame itself is wrong. */
+static int
+config_attrs(struct config *c, const struct frame *frame)
+{
+	struct arena *arena = arena_new(frame->len);
+	const char *name = NULL, *text;
+	char error[512];
+	struct attr a;
+	size_t at = 0;
+	int n;
+
+	while ((n = frame_next(frame, &at, &a)) == 1) {
+		if (a.tag == ATTR_WANT_OPTIONS) {
+			c->want_options = true;
+			continue;
+		}
+		if ((a.tag & ATTR_SKIPPABLE) != 0)
+			continue;
+		if ((text = attr_text(&a, arena)) == NULL)
+			break;
+		if (a.tag == ATTR_RELAY) {
+			free(c->d->name);
+			c->d->name = xstrdup(text);
+		} else if (a.tag == ATTR_OPTION_NAME)
+			name = text;
+		else if (a.tag == ATTR_OPTION_VALUE && name != NULL) {
+			if (opts_set(c->d->opts, name, text, OPTS_ONCE, error,
+			    sizeof(error)) == -1)
+				config_fault(c, true, error);
+			c->index++;
+			name = NULL;
+		} else
+			break;
+	}
+	arena_free(arena);
+	return n == 0 ? 0 : -1;
+}
+
+static void
+listen_all(struct door *d)
+{
+	struct door_socket *s;
+
+	while (d->nsockets > 0) {
+		s = &d->sockets[--d->nsockets];
+		if (intake_listen(d->intake, s->fd, s->name) == -1)
+			close(s->fd);
+		free(s->name);
+	}
+}
+
+static void
+got_config(struct door *d, const struct frame *frame)
+{
+	struct buf *out = channel_out(d->channel);
+	size_t start = buf_len(out);
+	struct config c = { .d = d };
+	char ident[128], error[512];
+
+	frame_begin(&c.out, out, FRAME_READY, 0, 0);
+	if (d->is_ready || config_attrs(&c, frame) == -1) {
+		lost(d, "malformed CONFIG", EX_PROTOCOL);
+		return;
+	}
+	if (c.nfaults == 0)
+		opts_finish(d->opts, on_table_fault, &c);
+	snprintf(ident, sizeof(ident), "intake-lmtp/%s",
+	    d->name == NULL ? "-" : d->name);
+	log_set_ident(ident);
+	if (c.nfaults == 0 && intake_start(d->intake, d->loop,
+	    opts_values(d->opts), error, sizeof(error)) == -1)
+		config_fault(&c, false, error);
+	if (c.nfaults == 0 && c.want_options)
+		opts_each(d->opts, put_option, &c.out);
+	queued(d, start, frame_end(&c.out));
+	if (c.nfaults > 0 || c.want_options) {
+		door_leave(d, c.nfaults > 0 ? EX_CONFIG : EX_OK);
+		return;
+	}
+	d->is_ready = true;
+	upstream_attach(d->intake->upstream, d->channel, WINDOW);
+	listen_all(d);
+}
+
+/* ---- the other frames ---- */
+
+static void
+got_listen(struct door *d, const struct frame *frame, int fd)
+{
+	struct arena *arena = arena_new(256);
+	const char *address, *error = NULL;
+
+	if (frame_get_listen(frame, arena, &address, &error) == -1)
+		;
+	else if (d->is_ready)
+		error = "LISTEN after CONFIG";
+	else if (d->nsockets == INTAKE_LISTENERS_MAX)
+		error = "too many listening sockets";
+	else
+		d->sockets[d->nsockets++] = (struct door_socket){ fd,
+		    xstrdup(address) };
+	if (error != NULL) {
+		if (fd != -1)
+			close(fd);
+		lost(d, error, EX_PROTOCOL);
+	}
+	arena_free(arena);
+}
+
+static void
+got_answer(struct door *d, const struct frame *frame)
+{
+	const char *error = d->is_ready ?
+	    upstream_frame(d->intake->upstream, frame) :
+	    "answer before READY";
+
+	if (error != NULL)
+		lost(d, error, EX_PROTOCOL);
+	else
+		on_changed(d);
+}
+
+static void
+on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
+{
+	struct door *d = arg;
+
+	(void)bytes;
+	if (frame->type == FRAME_LISTEN) {
+		got_listen(d, frame, fd);
+		return;
+	}
+	if (fd != -1)
+		close(fd);
+	switch (frame->type) {
+	case FRAME_CONFIG:
+		got_config(d, frame);
+		break;
+	case FRAME_RESULT:
+	case FRAME_STAGE:
+	case FRAME_DONE:
+		got_answer(d, frame);
+		break;
+	case FRAME_LOG:
+		break;
+	case FRAME_DRAIN:
+		if (d->is_ready)
+			intake_drain(d->intake);
+		else
+			door_leave(d, EX_OK);
+		break;
+	default:
+		lost(d, "frame of a type that an intake does not take",
+		    EX_PROTOCOL);
+		break;
+	}
+}
+
+static void
+on_closed(void *arg, const char *error)
+{
+	if (error != NULL)
+		log_warning("channel: %s", error);
+	lost(arg, NULL, EX_OK);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct door *d = arg;
+
+	if (d->is_ready)
+		upstream_drained(d->intake->upstream);
+	if (d->is_leaving)
+		loop_stop(d->loop, d->status);
+}
+
+static const struct channel_ops channel_ops = {
+	.frame = on_frame,
+	.closed = on_closed,
+	.drained = on_drained,
+};
+
+/* The last session is over. */
+static void
+on_idle(void *front)
+{
+	struct door *d = front;
+
+	on_stats(d);
+	door_leave(d, EX_OK);
+}
+
+static void
+on_term(evutil_socket_t sig, short what, void *arg)
+{
+	struct door *d = arg;
+
+	(void)sig;
+	(void)what;
+	if (d->is_ready)
+		intake_drain(d->intake);
+	else
+		door_leave(d, EX_OK);
+}
+
+static void
+say_hello(struct door *d)
+{
+	struct frame_out o;
+
+	frame_begin(&o, channel_out(d->channel), FRAME_HELO, 0, 0);
+	frame_put_u8(&o, ATTR_VERSION_MIN, FRAME_VERSION);
+	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
+	frame_put_text(&o, ATTR_AGENT, "intake-lmtp");
+	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
+	queued(d, 0, frame_end(&o));
+}
+
+int
+front_door(struct intake *in, struct loop *loop, struct opts *opts, int fd)
+{
+	struct door d = { .intake = in, .loop = loop, .opts = opts };
+	int status;
+
+	/* The terminal's Ctrl-C is the master's to answer. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	raise_files_limit();
+	in->front = &d;
+	in->changed = on_changed;
+	in->idle = on_idle;
+	d.channel = channel_new(loop, fd, OUT_BYTES_MAX, &channel_ops, &d);
+	timer_init(&d.stats, loop, on_stats, &d);
+	timer_init(&d.leave, loop, on_leave, &d);
+	event_assign(&d.ev_term, loop_base(loop), SIGTERM,
+	    EV_SIGNAL | EV_PERSIST, on_term, &d);
+	event_add(&d.ev_term, NULL);
+	say_hello(&d);
+	status = loop_run(loop);
+	channel_close(d.channel);
+	intake_stop(in);
+	while (d.nsockets > 0) {
+		close(d.sockets[--d.nsockets].fd);
+		free(d.sockets[d.nsockets].name);
+	}
+	channel_free(d.channel);
+	event_del(&d.ev_term);
+	timer_clear(&d.stats);
+	timer_clear(&d.leave);
+	loop_turn(loop, 0);
+	free(d.name);
+	return status;
+}
