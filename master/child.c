@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/mem.h"
 #include "net/share.h"
 #include "base/str.h"
@@ -85,7 +86,7 @@ forget_process(struct child *c)
 	free(c->slots);
 	c->slots = NULL;
 	c->nslots = c->slots_size = c->open = c->owed = c->window = 0;
-	c->may_forward = false;
+	c->may_forward = c->takes_log = false;
 	c->free_slot = SLOT_NONE;
 	buf_clear(&c->stats);
 	buf_clear(&c->effective);
@@ -302,14 +303,51 @@ send_sockets(struct child *c)
 	return 0;
 }
 
+/* The log file, if there is one: a copy of the descriptor for it. */
+static void
+give_log(struct child *c)
+{
+	struct buf *out = channel_out(c->channel);
+	size_t start = buf_len(out);
+	struct frame_out o;
+	int fd;
+
+	if (!c->takes_log || log_file() == -1 ||
+	    (fd = fcntl(log_file(), F_DUPFD_CLOEXEC, 3)) == -1)
+		return;
+	frame_begin(&o, out, FRAME_LOG, 0, FRAME_HAS_FD);
+	if (frame_end(&o) == 0)
+		channel_queued(c->channel, start, fd);
+	else
+		close(fd);
+}
+
+static void
+give_log_again(struct process *p)
+{
+	struct child *c = p->arg;
+
+	if (p->ended == on_ended && c->channel != NULL &&
+	    c->state != CHILD_HELO)
+		give_log(c);
+}
+
+void
+child_give_log_to_all(struct reaper *reaper)
+{
+	reaper_each(reaper, give_log_again);
+}
+
 static void
 send_config(struct child *c)
 {
 	const struct relay_conf *r = c->gen->conf;
 	struct buf *out = channel_out(c->channel);
-	size_t i, start = buf_len(out);
+	size_t i, start;
 	struct frame_out o;
 
+	give_log(c);
+	start = buf_len(out);
 	frame_begin(&o, out, FRAME_CONFIG, 0, 0);
 	frame_put_text(&o, ATTR_RELAY, r->name);
 	for (i = 0; i < r->noptions; i++) {
@@ -348,6 +386,8 @@ take_helo(struct child *c, const struct frame *f)
 			set_text(&c->agent, &a);
 		else if (a.tag == ATTR_PROGRAM)
 			set_text(&c->program, &a);
+		else if (a.tag == ATTR_TAKES_LOG)
+			c->takes_log = true;
 		else if ((a.tag & ATTR_SKIPPABLE) == 0)
 			n = -1;
 		if (n == -1)
@@ -418,6 +458,14 @@ take_ready_attr(struct child *c, const struct attr *a, int64_t *index)
 static void
 become_ready(struct child *c)
 {
+	struct event_line e;
+
+	if (event_begin(&e, EVENT_AGENT_READY, NULL)) {
+		event_text(&e, "relay", c->gen->conf->name);
+		event_text(&e, "agent", c->gen->conf->program);
+		event_int(&e, "agent_pid", c->process.pid);
+		event_end(&e);
+	}
 	if (c->window > FRAME_WINDOW_MAX)
 		c->window = FRAME_WINDOW_MAX;
 	c->state = CHILD_READY;

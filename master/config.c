@@ -14,21 +14,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-static const struct opt_word level_words[] = {
-	{ "error",	LOG_LEVEL_ERROR, "what needs an operator" },
-	{ "warning",	LOG_LEVEL_WARNING, "also what may need one" },
-	{ "info",	LOG_LEVEL_INFO, "also starts, ends and answers" },
-	{ "debug",	LOG_LEVEL_DEBUG, "also connections" },
-	{ NULL,		0, NULL }
-};
-
-static const struct opt_word log_words[] = {
-	{ "auto",	LOG_TO_AUTO, "stderr in the foreground, else syslog" },
-	{ "stderr",	LOG_TO_STDERR, "stderr" },
-	{ "syslog",	LOG_TO_SYSLOG, "syslog, facility mail" },
-	{ NULL,		0, NULL }
-};
-
 static const char *
 check_absolute(const char *value)
 {
@@ -101,20 +86,22 @@ static const struct opt_row master_rows[] = {
 	{ .name = "max_submitters", .type = OPT_INT,
 	    .offset = M(max_submitters), .def = "1000", .min = 1,
 	    .max = 100000, .text = "Submitters connected at once." },
-	{ .name = "log", .type = OPT_ENUM, .offset = M(log), .def = "auto",
-	    .words = log_words, .text = "Where the master and its agents "
-	    "log." },
-	{ .name = "log_level", .type = OPT_ENUM, .offset = M(log_level),
-	    .def = "info", .words = level_words,
-	    .text = "How much they log." },
 	{ .name = NULL }
 };
 
 static const struct opt_group master_groups[] = {
-	{ master_rows, 0 }, { NULL, 0 }
+	{ master_rows, 0 }, { logging_rows, M(logging) }, { NULL, 0 }
 };
+static int
+check_master(void *values, opt_report *report, void *arg)
+{
+	const struct master_conf *c = values;
+
+	return logging_check(&c->logging, report, arg);
+}
+
 const struct opt_table config_master_table = {
-	"master", master_groups, sizeof(struct master_conf), NULL
+	"master", master_groups, sizeof(struct master_conf), check_master
 };
 /* ---- places ---- */
 

@@ -146,6 +146,17 @@ do_metrics(struct control *ct, const char *const *args, size_t nargs)
 }
 
 static void
+do_reopen(struct control *ct)
+{
+	char error[512];
+	int status = logging_reopen(ct->master, error, sizeof(error));
+
+	if (status != 0)
+		control_printf(ct, "%s\n", error);
+	control_exit(ct, status);
+}
+
+static void
 do_command(struct control *ct, const char *command, const char *const *args,
     size_t nargs)
 {
@@ -160,11 +171,13 @@ do_command(struct control *ct, const char *command, const char *const *args,
 		do_metrics(ct, args, nargs);
 	else if (strcmp(command, "reload") == 0)
 		master_reload(m, ct, args, nargs);
+	else if (strcmp(command, "reopen") == 0)
+		do_reopen(ct);
 	else if (strcmp(command, "drain") == 0) {
-		log_info("asked to drain");
+		master_tell_stopping(command);
 		master_stop(m, 0);
 	} else if (strcmp(command, "stop") == 0) {
-		log_info("asked to stop");
+		master_tell_stopping(command);
 		master_stop(m, m->config->master->stop_timeout_ms);
 	} else {
 		control_printf(ct, "unknown command %s\n", command);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/mem.h"
 
 static unsigned
@@ -351,9 +352,15 @@ job_give_up(struct job *root)
 void
 job_blame(struct job *j, const struct child *c, const char *what)
 {
+	struct event_line e;
+
 	if (j->is_blamed)
 		return;
 	j->is_blamed = true;
-	log_warning("relay %s: agent %s: %s", j->service->name,
-	    c->gen->conf->program, what);
+	if (!event_begin(&e, EVENT_AGENT_RULES, NULL))
+		return;
+	event_text(&e, "relay", j->service->name);
+	event_text(&e, "agent", c->gen->conf->program);
+	event_message(&e, "%s: %s", c->gen->conf->program, what);
+	event_end(&e);
 }

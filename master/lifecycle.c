@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/mem.h"
+#include "paths.h"
 
 #define FLUSH_LIMIT_MS	2000
 
@@ -121,17 +123,6 @@ master_need_tick(struct master *m)
 }
 
 /* ---- taking over a configuration ---- */
-
-/* Where to log is settled at the start; agents hold on to it as well. */
-static void
-open_log(struct master *m, const struct master_conf *c)
-{
-	m->is_syslog = c->log == LOG_TO_SYSLOG ||
-	    (c->log == LOG_TO_AUTO && m->is_background);
-	log_set(m->is_syslog ? LOG_TO_SYSLOG : LOG_TO_STDERR, (enum log_level)c->log_level);
-	if (m->is_background && m->is_syslog)
-		m->errors = daemon_stderr_to_log(m->loop);
-}
 
 static struct generation *
 take_generation(struct rollout *ro, const struct relay_conf *r)
@@ -345,6 +336,7 @@ static void
 on_started(void *arg)
 {
 	struct master *m = arg;
+	struct event_line e;
 	char error[512];
 	int status;
 
@@ -367,18 +359,40 @@ on_started(void *arg)
 	m->state = MASTER_RUNNING;
 	m->started_ms = clock_wall_ms();
 	warn_user(m->config);
-	log_info("ready, %u relays", m->config->nrelays);
+	if (event_begin(&e, EVENT_READY, NULL)) {
+		event_int(&e, "relays", m->config->nrelays);
+		event_end(&e);
+	}
 	m->started(m->arg, 0);
+}
+
+static void
+tell_start(const struct master *m)
+{
+	struct event_line e;
+
+	if (!event_begin(&e, EVENT_START, NULL))
+		return;
+	event_text(&e, "version", NEXTHOP_VERSION);
+	event_text(&e, "file", m->path);
+	event_end(&e);
 }
 
 void
 master_start(struct master *m, void (*started)(void *, int), void *arg)
 {
 	struct config *config = config_load(m->path);
+	char error[512];
+	int status;
 
 	m->started = started;
 	m->arg = arg;
-	open_log(m, config->master);
+	status = logging_start(m, &config->master->logging, error,
+	    sizeof(error));
+	if (status != 0)
+		conf_fault(config->conf, 0, NULL, NULL,
+		    "[master] log_file: %s", error);
+	tell_start(m);
 	m->rollout = rollout_start(m->loop, m->reaper, config, NULL, 0,
 	    on_started, m);
 	config_unref(config);
@@ -397,6 +411,7 @@ static void
 tell_restart(struct master *m, const struct master_conf *was)
 {
 	const struct master_conf *is = m->config->master;
+	const char *key = logging_needs_restart(&was->logging, &is->logging);
 	const struct {
 		const char *key, *was, *is;
 	} fixed[] = {
@@ -410,10 +425,10 @@ tell_restart(struct master *m, const struct master_conf *was)
 	};
 	size_t i;
 
-	if (was->log != is->log) {
-		log_warning("[master] log: changing it needs a restart");
+	if (key != NULL) {
+		log_warning("[master] %s: changing it needs a restart", key);
 		control_printf(m->reload_asker,
-		    "[master] log: changing it needs a restart\n");
+		    "[master] %s: changing it needs a restart\n", key);
 	}
 	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
 		if (!differ(fixed[i].was, fixed[i].is))
@@ -430,6 +445,7 @@ static void
 tell_faults(struct master *m, const struct conf *conf)
 {
 	char *text = NULL, *line, *rest;
+	struct event_line e;
 	size_t size = 0;
 	FILE *f;
 
@@ -439,10 +455,12 @@ tell_faults(struct master *m, const struct conf *conf)
 	fclose(f);
 	control_printf(m->reload_asker, "%s", text);
 	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
-		if (*line != '\0')
-			log_error("reload: %s", line);
+		if (*line != '\0' &&
+		    event_begin(&e, EVENT_RELOAD_REFUSED, NULL)) {
+			event_message(&e, "%s; nothing was changed", line);
+			event_end(&e);
+		}
 	free(text);
-	log_error("reload: nothing was changed");
 }
 
 static void
@@ -489,14 +507,20 @@ tell_name(struct master *m, const struct config *config, const char *name)
 static void
 tell_reloaded(struct master *m, const struct config *config, unsigned nnew)
 {
+	struct event_line e;
 	size_t i;
 
 	for (i = 0; i < m->nreload_names; i++)
 		tell_name(m, config, m->reload_names[i]);
 	if (m->nreload_names > 0)
 		return;
-	log_info("reloaded: %u relays, %u of them new or changed",
-	    config->nrelays, nnew);
+	if (event_begin(&e, EVENT_RELOADED, NULL)) {
+		event_int(&e, "relays", config->nrelays);
+		event_int(&e, "changed", nnew);
+		event_message(&e, "reloaded: %u relays, %u of them new or "
+		    "changed", config->nrelays, nnew);
+		event_end(&e);
+	}
 	control_printf(m->reload_asker,
 	    "reloaded: %u relays, %u of them new or changed\n",
 	    config->nrelays, nnew);
@@ -505,9 +529,13 @@ tell_reloaded(struct master *m, const struct config *config, unsigned nnew)
 static void
 reload_failed(struct master *m, int status, const char *text)
 {
+	struct event_line e;
+
 	control_printf(m->reload_asker, "%s\n", text);
-	log_error("reload: %s", text);
-	log_error("reload: nothing was changed");
+	if (event_begin(&e, EVENT_RELOAD_REFUSED, NULL)) {
+		event_message(&e, "%s; nothing was changed", text);
+		event_end(&e);
+	}
 	reload_over(m, status);
 }
 
@@ -533,10 +561,9 @@ on_reloaded(void *arg)
 	TAILQ_FOREACH(g, &m->rollout->generations, next)
 		nnew += g->conf->kind == CONF_RELAY;
 	was = config_ref(m->config);
-	if (m->nreload_names == 0)
-		log_set(m->is_syslog ? LOG_TO_SYSLOG : LOG_TO_STDERR,
-		    (enum log_level)config->master->log_level);
 	commit(m, m->rollout);
+	if (m->nreload_names == 0)
+		logging_reloaded(m);
 	warn_user(m->config);
 	tell_reloaded(m, config, nnew);
 	if (m->nreload_names == 0)
@@ -583,6 +610,7 @@ master_reload(struct master *m, struct control *asker,
 	struct config *config;
 	const char *unknown;
 	char text[512];
+	struct event_line e;
 
 	if (m->state != MASTER_RUNNING || m->rollout != NULL) {
 		if (asker == NULL) {
@@ -596,7 +624,10 @@ master_reload(struct master *m, struct control *asker,
 	}
 	m->reload_asker = asker;
 	keep_names(m, names, n);
-	log_info("reloading %s", m->path);
+	if (event_begin(&e, EVENT_RELOADING, NULL)) {
+		event_text(&e, "file", m->path);
+		event_end(&e);
+	}
 	config = config_load(m->path);
 	if (config->conf->nfaults == 0 &&
 	    (unknown = unknown_name(m, config)) != NULL) {
@@ -665,9 +696,20 @@ master_stop(struct master *m, int64_t limit_ms)
 }
 
 void
+master_tell_stopping(const char *how)
+{
+	struct event_line e;
+
+	if (!event_begin(&e, EVENT_STOPPING, NULL))
+		return;
+	event_text(&e, "how", how);
+	event_end(&e);
+}
+
+void
 master_stop_now(struct master *m)
 {
-	log_warning("stopping at once");
+	master_tell_stopping("at once");
 	master_stop(m, 1);
 	reaper_kill_all(m->reaper, SIGKILL);
 }
@@ -675,10 +717,13 @@ master_stop_now(struct master *m)
 static void
 finish(struct master *m)
 {
+	struct event_line e;
+
 	timer_stop(&m->flush_limit);
 	if (m->pid_file != NULL)
 		unlink(m->pid_file);
-	log_info("stopped");
+	if (event_begin(&e, EVENT_STOPPED, NULL))
+		event_end(&e);
 	loop_stop(m->loop, 0);
 }
 

@@ -16,6 +16,7 @@
  *	door		a child that faces the network: an intake
  *	submit		submitters' connections
  *	control		the operator's connections
+ *	logging		where the master and its agents log
  *	lifecycle	start, reload, stop
  *	status		what there is, for people and programs
  *	metrics		what was counted, for Prometheus
@@ -68,6 +69,18 @@ struct submitter;
 
 /* ---- config.c ---- */
 
+struct logging_conf {		/* [master], logging.c */
+	int		 target;	/* enum log_target */
+	char		*file;
+	char		*file_mode;
+	char		*file_user;
+	char		*file_group;
+	int		 format;	/* enum log_format */
+	int		 level;		/* enum log_level */
+	char		*facility;
+	char		*tag;
+};
+
 struct master_conf {		/* [master] */
 	char		*socket;
 	char		*socket_mode;
@@ -82,8 +95,7 @@ struct master_conf {		/* [master] */
 	int64_t		 stop_timeout_ms;
 	int64_t		 submit_timeout_ms;
 	int64_t		 max_submitters;
-	int		 log;		/* enum log_target */
-	int		 log_level;	/* enum log_level */
+	struct logging_conf logging;
 };
 
 enum privs { PRIVS_AUTO, PRIVS_KEPT, PRIVS_GAINED };
@@ -208,6 +220,7 @@ struct process {		/* embedded in its owner */
 struct reaper	*reaper_new(struct loop *);
 void		 reaper_free(struct reaper *);
 void		 reaper_kill_all(struct reaper *, int sig);
+void		 reaper_each(struct reaper *, void (*)(struct process *));
 /* Before exit, all being killed: waits, but not long, until they are gone. */
 void		 reaper_wait(struct reaper *);
 
@@ -283,6 +296,7 @@ struct child {
 	bool		 has_delivered;
 	uint32_t	 window;
 	bool		 may_forward;	/* its READY said so */
+	bool		 takes_log;	/* its HELO said so */
 	uint32_t	 open;
 	uint32_t	 owed;		/* of them: answered by us (overdue.c) */
 	struct slot	*slots;
@@ -302,6 +316,8 @@ void	 child_start_after(struct child *, int64_t delay_ms);
 int64_t	 child_next_delay(struct child *);
 void	 child_drain(struct child *, int64_t limit_ms);
 void	 child_signal(struct child *, int sig);
+/* The log file was opened again: those that take it get it. */
+void	 child_give_log_to_all(struct reaper *);
 /* It broke a rule: nothing it says counts any more. */
 void	 child_break(struct child *, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
@@ -596,6 +612,22 @@ FILE	*daemon_stderr_to_log(struct loop *);
 void	 daemon_notify(const char *state);	/* systemd, if it started us */
 int	 daemon_pid_file(const char *path, char *error, size_t);
 
+/* ---- logging.c ---- */
+
+extern const struct opt_row logging_rows[];
+/* For the table's check(). */
+int	 logging_check(const struct logging_conf *, opt_report *, void *arg);
+/* Where to log is settled; 0, or a status with a text. */
+int	 logging_start(struct master *, const struct logging_conf *,
+	    char *error, size_t);
+/* The log file, if there is one, is opened again; likewise. */
+int	 logging_reopen(struct master *, char *error, size_t);
+/* The configuration is another. */
+void	 logging_reloaded(struct master *);
+/* Which key was changed that only a restart changes, or NULL. */
+const char *logging_needs_restart(const struct logging_conf *,
+	    const struct logging_conf *);
+
 /* ---- lifecycle.c ---- */
 
 enum master_state {
@@ -615,7 +647,7 @@ struct master {
 	char		*pid_file;	/* that was written, or NULL */
 	enum master_state state;
 	bool		 is_background;
-	bool		 is_syslog;
+	struct log_conf	 log;		/* settled at the start */
 	int64_t		 started_ms;	/* wall clock */
 	TAILQ_HEAD(, service) services;
 	TAILQ_HEAD(, door) doors;
@@ -663,6 +695,8 @@ void		 master_reload(struct master *, struct control *asker,
  * status 0 at the end. */
 void		 master_stop(struct master *, int64_t limit_ms);
 void		 master_stop_now(struct master *);
+/* The event of a stop; by what it comes: "drain", "signal 15 (Terminated)". */
+void		 master_tell_stopping(const char *how);
 /* Something ended; is it the last? */
 void		 master_check_stopped(struct master *);
 

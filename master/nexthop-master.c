@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "master.h"
@@ -47,12 +48,27 @@ on_hup(evutil_socket_t sig, short what, void *arg)
 }
 
 static void
+on_usr1(evutil_socket_t sig, short what, void *arg)
+{
+	struct process_state *p = arg;
+	char error[512];
+
+	(void)sig;
+	(void)what;
+	if (p->master->config != NULL)
+		logging_reopen(p->master, error, sizeof(error));
+}
+
+static void
 on_term(evutil_socket_t sig, short what, void *arg)
 {
 	struct process_state *p = arg;
+	char how[64];
 
 	(void)what;
-	log_info("signal %d (%s)", (int)sig, sigdescr_np((int)sig));
+	snprintf(how, sizeof(how), "signal %d (%s)", (int)sig,
+	    sigdescr_np((int)sig));
+	master_tell_stopping(how);
 	if (p->nterm++ > 0)
 		master_stop_now(p->master);
 	else
@@ -64,7 +80,7 @@ static int
 run(const char *path, bool is_background)
 {
 	struct process_state p = { .ready_fd = -1 };
-	struct event ev_hup, ev_term, ev_int;
+	struct event ev_hup, ev_usr1, ev_term, ev_int;
 	int status;
 
 	if (is_background)
@@ -74,17 +90,21 @@ run(const char *path, bool is_background)
 	p.master->is_background = is_background;
 	event_assign(&ev_hup, loop_base(p.loop), SIGHUP,
 	    EV_SIGNAL | EV_PERSIST, on_hup, &p);
+	event_assign(&ev_usr1, loop_base(p.loop), SIGUSR1,
+	    EV_SIGNAL | EV_PERSIST, on_usr1, &p);
 	event_assign(&ev_term, loop_base(p.loop), SIGTERM,
 	    EV_SIGNAL | EV_PERSIST, on_term, &p);
 	event_assign(&ev_int, loop_base(p.loop), SIGINT,
 	    EV_SIGNAL | EV_PERSIST, on_term, &p);
 	event_add(&ev_hup, NULL);
+	event_add(&ev_usr1, NULL);
 	event_add(&ev_term, NULL);
 	event_add(&ev_int, NULL);
 	master_start(p.master, on_started, &p);
 	status = loop_run(p.loop);
 	master_free(p.master);
 	event_del(&ev_hup);
+	event_del(&ev_usr1);
 	event_del(&ev_term);
 	event_del(&ev_int);
 	loop_free(p.loop);
@@ -154,6 +174,8 @@ print_options(const char *form)
 		opt_table_mdoc(&config_metrics_table, stdout);
 	else if (strcmp(form, "metrics") == 0)
 		opt_table_sample(&config_metrics_table, stdout);
+	else if (strcmp(form, "events") == 0)
+		event_table_mdoc(stdout);
 	else
 		return -1;
 	return 0;

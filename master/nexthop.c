@@ -42,6 +42,7 @@ static const struct command commands[] = {
 	{ "metrics",	"what was counted, for Prometheus", cmd_control },
 	{ "reload",	"read the configuration again, for all or some relays",
 	    cmd_control },
+	{ "reopen",	"open the log file again", cmd_control },
 	{ "drain",	"finish everything, then stop", cmd_control },
 	{ "stop",	"finish what runs within stop_timeout, then stop",
 	    cmd_control },

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/mem.h"
 
 static const struct child_ops service_ops;
@@ -219,25 +220,34 @@ service_trouble(const struct service *sv)
 	return sv->last_error != NULL ? sv->last_error : "starting";
 }
 
+static bool
+begin_event(struct event_line *e, enum event_name name, const struct child *c)
+{
+	if (!event_begin(e, name, NULL))
+		return false;
+	event_text(e, "relay", child_service(c)->name);
+	event_text(e, "agent", c->gen->conf->program);
+	return true;
+}
+
 static void
 on_ready(struct child *c)
 {
-	struct service *sv = child_service(c);
-
-	log_info("relay %s: agent %s[%d] is ready", sv->name,
-	    c->gen->conf->program, (int)c->process.pid);
-	dispatch_pump(sv);
+	dispatch_pump(child_service(c));
 }
 
 static void
 on_refused(struct child *c, int64_t index, const char *text)
 {
 	struct service *sv = child_service(c);
+	struct event_line e;
 
 	(void)index;
 	set_error(sv, "%s", text);
-	log_error("relay %s: the agent refuses its options: %s", sv->name,
-	    text);
+	if (begin_event(&e, EVENT_AGENT_REFUSED, c)) {
+		event_message(&e, "%s", text);
+		event_end(&e);
+	}
 }
 
 static void
@@ -254,11 +264,16 @@ restart(struct child *c, const char *text, uint32_t open)
 {
 	struct service *sv = child_service(c);
 	int64_t delay_ms = child_next_delay(c);
+	struct event_line e;
 
 	sv->restarts++;
-	log_warning("relay %s: agent %s %s; deliveries open: %u; "
-	    "next start in %jd s", sv->name, c->gen->conf->program, text,
-	    open, (intmax_t)(delay_ms + 500) / 1000);
+	if (begin_event(&e, EVENT_AGENT_DIED, c)) {
+		event_int(&e, "open", open);
+		event_seconds(&e, "delay", delay_ms);
+		event_message(&e, "%s; deliveries open: %u; next start in "
+		    "%jd s", text, open, (intmax_t)(delay_ms + 500) / 1000);
+		event_end(&e);
+	}
 	child_start_after(c, delay_ms);
 }
 
@@ -269,6 +284,7 @@ on_gone(struct child *c, const char *text)
 	bool is_expected = c->gen->is_draining && c->why == NULL &&
 	    c->wait_status == 0;
 	uint32_t open = c->open;
+	struct event_line e;
 
 	metrics_keep(sv, c);
 	if (!is_expected && !c->is_refused)
@@ -276,10 +292,12 @@ on_gone(struct child *c, const char *text)
 	dispatch_child_gone(c, text);
 	if (!c->gen->is_draining)
 		restart(c, text, open);
-	else if (!is_expected)
-		log_warning("relay %s: agent %s %s while stopping; "
-		    "deliveries open: %u", sv->name, c->gen->conf->program,
+	else if (!is_expected && begin_event(&e, EVENT_AGENT_FAILED, c)) {
+		event_int(&e, "open", open);
+		event_message(&e, "%s while stopping; deliveries open: %u",
 		    text, open);
+		event_end(&e);
+	}
 	service_check_end(sv);
 }
 

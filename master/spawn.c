@@ -104,6 +104,15 @@ reaper_kill_all(struct reaper *reaper, int sig)
 }
 
 void
+reaper_each(struct reaper *reaper, void (*visit)(struct process *))
+{
+	struct process *p;
+
+	LIST_FOREACH(p, &reaper->processes, next)
+		visit(p);
+}
+
+void
 reaper_wait(struct reaper *reaper)
 {
 	struct process *p;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/mem.h"
 #include "paths.h"
 
@@ -48,6 +49,8 @@ submitter_close(struct submitter *s)
 void
 submitter_drop(struct submitter *s, const char *why)
 {
+	struct event_line e;
+
 	if (s->channel == NULL)
 		return;
 	if (s->door != NULL) {
@@ -55,9 +58,13 @@ submitter_drop(struct submitter *s, const char *why)
 			child_break(s->door, "%s", why);
 		return;
 	}
-	if (why != NULL)
-		log_warning("submitter %d (uid %u) disconnected: %s",
+	if (why != NULL && event_begin(&e, EVENT_SUBMITTER_REFUSED, NULL)) {
+		event_int(&e, "submitter_pid", s->pid);
+		event_int(&e, "uid", s->uid);
+		event_message(&e, "submitter %d (uid %u) disconnected: %s",
 		    (int)s->pid, (unsigned)s->uid, why);
+		event_end(&e);
+	}
 	submitter_close(s);
 }
 

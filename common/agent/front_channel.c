@@ -343,7 +343,8 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 			close(fd);
 		return;
 	}
-	if (fd != -1 && frame->type != FRAME_DELIVER) {
+	if (fd != -1 && frame->type != FRAME_DELIVER &&
+	    frame->type != FRAME_LOG) {
 		close(fd);
 		fail(f, "descriptor with a frame that takes none");
 		return;
@@ -359,6 +360,12 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 		/* One that is over already is no fault: it crossed DONE. */
 		if ((d = agent_find(f->agent, frame->id)) != NULL)
 			agent_cancel(f->agent, d);
+		break;
+	case FRAME_LOG:
+		if (fd == -1)
+			fail(f, "LOG without a descriptor");
+		else
+			log_set_file(fd);
 		break;
 	case FRAME_DRAIN:
 		agent_drain(f->agent);
@@ -465,6 +472,7 @@ say_hello(struct channel_front *f)
 	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
 	frame_put_text(&o, ATTR_AGENT, f->agent->ops->name);
 	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
+	frame_put(&o, ATTR_TAKES_LOG, "", 0);
 	queued(f, 0, frame_end(&o));
 }
 

@@ -551,12 +551,19 @@ event_session(enum event_name name, const struct event_session *s)
 
 /* ---- the manual ---- */
 
+/* Each sentence begins a line. */
 void
 event_table_mdoc(FILE *fp)
 {
+	const char *p, *end;
 	size_t i;
 
-	for (i = 0; i < EVENT_NAMES; i++)
-		fprintf(fp, ".It Cm %s Pq %s\n%s\n", events[i].name,
-		    log_level_name(events[i].level), events[i].text);
+	for (i = 0; i < EVENT_NAMES; i++) {
+		fprintf(fp, ".It Cm %s Pq %s\n", events[i].name,
+		    log_level_name(events[i].level));
+		for (p = events[i].text; (end = strstr(p, "  ")) != NULL;
+		    p = end + 2)
+			fprintf(fp, "%.*s\n", (int)(end - p), p);
+		fprintf(fp, "%s\n", p);
+	}
 }

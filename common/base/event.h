@@ -98,7 +98,8 @@ struct event_session {		/* texts may be NULL: not known */
 	unsigned	 port;		/* 0: none */
 	const char	*tls;		/* "TLSv1.3 ..."; NULL: none */
 	const char	*ehlo;		/* the name given by the client */
-	uint64_t	 messages, recipients;	/* recipients: accepted */
+	uint64_t	 messages, recipients;	/* recipients: of those
+						 * that were taken */
 	uint64_t	 bytes;		/* of messages that were sent */
 	uint64_t	 reused;	/* messages after the first */
 	int64_t		 duration_ms;

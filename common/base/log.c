@@ -236,6 +236,12 @@ log_set_file(int fd)
 	logger.fd = fd;
 }
 
+int
+log_file(void)
+{
+	return logger.conf.target == LOG_TO_FILE ? logger.fd : -1;
+}
+
 void
 log_set_sink(log_sink *sink, enum log_level level)
 {

@@ -53,6 +53,7 @@ void	log_set(enum log_target, enum log_level);
 void	log_configure(const struct log_conf *);
 /* The file of LOG_TO_FILE from now on, opened for appending; owned. */
 void	log_set_file(int fd);
+int	log_file(void);		/* that; -1: there is none, or no such target */
 /* Lines up to this level go there instead, without line end, as soon as they are
  * said. */
 typedef void log_sink(enum log_level, const char *);

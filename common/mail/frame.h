@@ -33,7 +33,7 @@ struct buf;
 #define FRAME_HAS_FD		0x0001	/* flags: a descriptor travels with it */
 
 enum frame_type {
-	FRAME_HELO = 1,		/* agent: VERSION_MIN, VERSION_MAX, AGENT, PROGRAM */
+	FRAME_HELO = 1,		/* agent: VERSION_MIN, VERSION_MAX, AGENT, PROGRAM, [TAKES_LOG] */
 	FRAME_CONFIG = 2,	/* asker: RELAY, (OPTION_NAME, OPTION_VALUE)*, [WANT_OPTIONS] */
 	FRAME_READY = 3,	/* agent: WINDOW [FORWARDS] [OPTION_NAME, OPTION_VALUE]* or ([OPTION_INDEX] ERROR)+ */
 	FRAME_DELIVER = 4,	/* asker: an envelope; id != 0 */
@@ -120,7 +120,8 @@ enum frame_attr {
 	ATTR_STAT_DESTINATION = 70, /* text: what follows is about this host */
 	ATTR_STAT_ERROR = 71,	/* text, of the destination before it */
 
-	ATTR_SKIPPABLE = 0x8000
+	ATTR_SKIPPABLE = 0x8000,
+	ATTR_TAKES_LOG = 0x8001	/* empty, in HELO: LOG frames may come */
 };
 
 struct frame {
