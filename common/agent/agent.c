@@ -224,6 +224,8 @@ log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
 	event_reply(&e, r->code, r->text);
 	event_beside(&e);
 	event_text(&e, "tls", a->tls);
+	if (a->conn_use > 0)
+		event_int(&e, "conn_use", a->conn_use);
 	event_int(&e, "size", (int64_t)d->env.body.len);
 	event_end(&e);
 }

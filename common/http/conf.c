@@ -124,6 +124,7 @@ const struct opt_row http_conf_rows[] = {
 	{ "proxy", OPT_STRING, AT(proxy), NULL, 0, 0, NULL, NULL, 0,
 	    "Go through this proxy: http://host:port or socks5h://host:port. "
 	    "Proxies of the environment are not used." },
+	TRANSCRIPT_ROWS(AT(transcript)),
 	{ .name = NULL }
 };
 

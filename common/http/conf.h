@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/transcript.h"
 #include "conf/option.h"
 #include "http/target.h"
 #include "net/tls_conf.h"
@@ -36,6 +37,7 @@ struct http_conf {
 	bool		 follow_redirects;
 	int		 auth_failure;
 	char		*proxy;
+	struct transcript_conf transcript;
 };
 
 extern const struct opt_row http_conf_rows[];

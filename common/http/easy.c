@@ -8,7 +8,6 @@
 
 #include "base/mem.h"
 #include "http/relay.h"
-#include "http/trace.h"
 #include "paths.h"
 
 #define EASIES_KEPT	256
@@ -197,8 +196,6 @@ easy_new(struct http_relay *r)
 	curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	if (r->tls->session_cache == 0)
 		curl_easy_setopt(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	if (agent_trace(r->agent))
-		trace_start(c);
 	return e;
 }
 

@@ -11,6 +11,7 @@
 #include "http/easy.h"
 #include "http/relay.h"
 #include "http/request.h"
+#include "http/trace.h"
 
 /* ---- the end ---- */
 
@@ -37,6 +38,7 @@ detach(struct exchange *x)
 	if (x->authorization != NULL)
 		secret_free(x->authorization, strlen(x->authorization));
 	x->authorization = NULL;
+	link_note_peer(l, x);
 	TAILQ_REMOVE(&l->exchanges, x, next);
 	l->nexchanges--;
 }
@@ -189,6 +191,8 @@ launch(struct exchange *x)
 	}
 	*e->error = '\0';
 	link_dress(x->link, e->curl);
+	trace_choose(e);
+	link_count(x->link, x);
 	set_body(x, x->memory != NULL && x->may_end &&
 	    x->relay->conf->idempotency_key && x->body.len > 0);
 	curl_easy_setopt(e->curl, CURLOPT_HTTPHEADER, x->headers);

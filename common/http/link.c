@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/exchange.h"
@@ -31,6 +32,7 @@ on_hears(void *arg)
 
 	if (l->nexchanges > 0)
 		return true;
+	l->why = "closed by the server";
 	relay_link_lost(l);
 	return false;
 }
@@ -294,6 +296,9 @@ link_open(struct http_relay *r, struct pool_wait *wait,
 		tls_guest_init(&l->guest, r->tls_ctx,
 		    http_tls_level(r->tls, true), l->target->host);
 	l->serial = ++r->connections;
+	l->opened_ms = loop_now_ms(r->loop);
+	transcript_init(&l->trace, r->agent, &r->conf->transcript, l->serial,
+	    false);
 	LIST_INSERT_HEAD(&r->links, l, next);
 	pool_enter(wait, &l->place, l->key);
 	look_up(l);
@@ -313,6 +318,45 @@ on_free(void *arg)
 	free(l);
 }
 
+void
+link_count(struct link *l, const struct exchange *x)
+{
+	l->nrequests++;
+	l->nrcpts += x->nrcpt;
+	l->nbytes += x->body.len;
+}
+
+void
+link_note_peer(struct link *l, const struct exchange *x)
+{
+	if (*x->address == '\0')
+		return;
+	strlcpy(l->address, x->address, sizeof(l->address));
+	strlcpy(l->tls, x->tls, sizeof(l->tls));
+	l->port = x->port;
+}
+
+static void
+log_end(const struct link *l)
+{
+	const struct event_session facts = {
+		.protocol = l->is_multiplex ? "http2" : "http",
+		.serial = l->serial,
+		.host = l->target->host,
+		.address = l->address,
+		.port = l->port,
+		.tls = *l->tls == '\0' ? NULL : l->tls,
+		.messages = l->nrequests,
+		.recipients = l->nrcpts,
+		.bytes = l->nbytes,
+		.reused = l->nrequests > 1 ? l->nrequests - 1 : 0,
+		.duration_ms = loop_now_ms(l->relay->loop) - l->opened_ms,
+		.end = l->why == NULL ? "closed" : l->why,
+	};
+
+	event_session(EVENT_SESSION, &facts);
+}
+
 /* libcurl may be calling us: what it holds goes at the end of the turn, but
  * nothing of it is heard any more. */
 void
@@ -323,6 +367,7 @@ link_close(struct link *l)
 	if (l->is_closed)
 		return;
 	l->is_closed = true;
+	log_end(l);
 	resolve_cancel(l->query);
 	curl_loop_stop(&l->curl);
 	LIST_REMOVE(l, next);

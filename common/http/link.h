@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "agent/transcript.h"
 #include "http/target.h"
 #include "net/curl_loop.h"
 #include "net/loop.h"
@@ -37,7 +38,8 @@ struct link {
 	struct arena	*arena;		/* of the texts below */
 	const struct target *target;
 	const char	*key;		/* what it was made with */
-	uint64_t	 serial;	/* for traces */
+	uint64_t	 serial;	/* for transcripts and the log */
+	struct transcript trace;
 	bool		 has_source;
 	struct addr	 source;	/* to connect from */
 
@@ -58,6 +60,14 @@ struct link {
 	int		 error;		/* errno of a socket that was not made */
 	struct exchange_list exchanges;
 	uint32_t	 nexchanges;
+
+	/* for the log */
+	int64_t		 opened_ms;
+	uint64_t	 nrequests, nrcpts, nbytes;
+	char		 address[ADDR_TEXT_MAX];
+	uint16_t	 port;
+	char		 tls[256];
+	const char	*why;		/* it ends; static, or NULL */
 };
 
 /*
@@ -70,6 +80,9 @@ struct link	*link_open(struct http_relay *, struct pool_wait *,
 /* Closes; exchanges must have gone.  Its memory goes at the turn's end. */
 void		 link_close(struct link *);
 
+/* For exchange.c: a request goes out, and who has answered it. */
+void		 link_count(struct link *, const struct exchange *);
+void		 link_note_peer(struct link *, const struct exchange *);
 /* For exchange.c: connected, from this local port (0: a UNIX socket). */
 void		 link_connected(struct link *, int port);
 /* A connection stands; it may be at rest. */

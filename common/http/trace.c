@@ -1,39 +1,40 @@
-/* trace.c - the dialogue on stderr, secrets masked. */
+/*
+ * trace.c - the dialogue with a server for --trace and transcripts, secrets
+ * masked.
+ */
 #include "http/trace.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/str.h"
+#include "http/easy.h"
+#include "http/relay.h"
 
-#define LINE_MAX_SHOWN	1024
+#define LINE_SHOWN	1024
+#define BODY_SHOWN	200
 
+/* One header line, or a secret of that name. */
 static void
-show(const char *who, const char *p, size_t n)
+show(struct exchange *x, const char *who, const char *p, size_t n)
 {
 	static const char *const secret[] = { "Authorization: ",
 	    "Proxy-Authorization: ", "X-Nexthop-Signature: " };
-	char line[4 * LINE_MAX_SHOWN + 1];
+	struct transcript *t = &x->link->trace;
 	size_t i, len;
 
-	while (n > 0 && (p[n - 1] == '\r' || p[n - 1] == '\n'))
-		n--;
 	for (i = 0; i < sizeof(secret) / sizeof(secret[0]); i++) {
 		len = strlen(secret[i]);
 		if (n > len && strncasecmp(p, secret[i], len) == 0) {
-			fprintf(stderr, "%s: %s****\n", who, secret[i]);
+			transcript_say(t, &x->d->env, who, "%s****",
+			    secret[i]);
 			return;
 		}
 	}
-	str_escape(line, sizeof(line), p, n < LINE_MAX_SHOWN ? n :
-	    LINE_MAX_SHOWN);
-	fprintf(stderr, "%s: %s\n", who, line);
+	transcript_lines(t, &x->d->env, who, p, n < LINE_SHOWN ? n :
+	    LINE_SHOWN);
 }
 
 static void
-show_lines(const char *who, const char *p, size_t n)
+show_lines(struct exchange *x, const char *who, const char *p, size_t n)
 {
 	const char *lf;
 	size_t len;
@@ -41,7 +42,7 @@ show_lines(const char *who, const char *p, size_t n)
 	for (; n > 0; p += len, n -= len) {
 		lf = memchr(p, '\n', n);
 		len = lf == NULL ? n : (size_t)(lf - p) + 1;
-		show(who, p, len);
+		show(x, who, p, len);
 	}
 }
 
@@ -50,23 +51,27 @@ show_lines(const char *who, const char *p, size_t n)
 static int
 on_debug(CURL *curl, curl_infotype type, char *p, size_t n, void *arg)
 {
+	struct exchange *x = ((struct easy *)arg)->x;
+
 	(void)curl;
-	(void)arg;
+	if (x == NULL || x->link == NULL)
+		return 0;
 	switch (type) {
 	case CURLINFO_TEXT:
-		show("--", p, n);
+		show(x, "--:", p, n);
 		break;
 	case CURLINFO_HEADER_OUT:
-		show_lines("C", p, n);
+		show_lines(x, "C:", p, n);
 		break;
 	case CURLINFO_HEADER_IN:
-		show_lines("S", p, n);
+		show_lines(x, "S:", p, n);
 		break;
 	case CURLINFO_DATA_OUT:
-		fprintf(stderr, "C: (%zu bytes of the body)\n", n);
+		transcript_say(&x->link->trace, &x->d->env, "C:",
+		    "(%zu bytes of the body)", n);
 		break;
 	case CURLINFO_DATA_IN:
-		show("S", p, n < 200 ? n : 200);
+		show(x, "S:", p, n < BODY_SHOWN ? n : BODY_SHOWN);
 		break;
 	default:
 		break;
@@ -75,8 +80,14 @@ on_debug(CURL *curl, curl_infotype type, char *p, size_t n, void *arg)
 }
 
 void
-trace_start(CURL *curl)
+trace_choose(struct easy *e)
 {
-	curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, on_debug);
-	curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+	struct link *l = e->x->link;
+
+	transcript_choose(&l->trace, &l->relay->conf->transcript,
+	    l->target->host, NULL, &e->x->d->env);
+	curl_easy_setopt(e->curl, CURLOPT_DEBUGFUNCTION, on_debug);
+	curl_easy_setopt(e->curl, CURLOPT_DEBUGDATA, e);
+	curl_easy_setopt(e->curl, CURLOPT_VERBOSE,
+	    transcript_is_on(&l->trace) ? 1L : 0L);
 }

@@ -1,9 +1,10 @@
-/* trace.h - the dialogue on stderr, secrets masked, for --trace. */
+/* trace.h - the dialogue of a transfer, for --trace and transcripts. */
 #ifndef HTTP_TRACE_H
 #define HTTP_TRACE_H
 
-#include <curl/curl.h>
+struct easy;
 
-void	 trace_start(CURL *);
+/* Before a transfer that is set up: whether its dialogue is shown. */
+void	 trace_choose(struct easy *);
 
 #endif

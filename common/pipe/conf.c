@@ -184,6 +184,7 @@ const struct opt_row pipe_conf_rows[] = {
 	    NULL, 0, "As python-slimta judges: only an enhanced status code "
 	    "at the start of what was printed makes a failure permanent, the "
 	    "exit status never." },
+	TRANSCRIPT_ROWS(AT(transcript)),
 	{ .name = NULL }
 };
 

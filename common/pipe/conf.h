@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "agent/cage.h"
+#include "agent/transcript.h"
 #include "base/process.h"
 #include "conf/option.h"
 #include "mail/macro.h"
@@ -48,6 +49,7 @@ struct pipe_conf {
 	char		*error_pattern;
 	bool		 strict_source;
 	struct cage_conf cage;
+	struct transcript_conf transcript;
 };
 
 extern const struct opt_row pipe_conf_rows[];

@@ -10,6 +10,8 @@
  */
 #include "pipe/job.h"
 
+#include <sys/wait.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include <time.h>
 
 #include "agent/telemetry.h"
+#include "base/event.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/twins.h"
@@ -150,7 +153,7 @@ build_prefix(const struct builder *b)
 }
 
 static void
-trace(const struct job *j)
+trace(struct job *j)
 {
 	char line[4096], word[512];
 	size_t i, at = 0;
@@ -159,10 +162,10 @@ trace(const struct job *j)
 	for (i = 0; j->spec.process.argv[i] != NULL && at < sizeof(line); i++) {
 		str_escape(word, sizeof(word), j->spec.process.argv[i],
 		    strlen(j->spec.process.argv[i]));
-		at += (size_t)snprintf(line + at, sizeof(line) - at, " [%s]",
-		    word);
+		at += (size_t)snprintf(line + at, sizeof(line) - at,
+		    "%s[%s]", i == 0 ? "" : " ", word);
 	}
-	fprintf(stderr, "run%s\n", line);
+	transcript_say(&j->trace, &j->work->d->env, "run", "%s", line);
 }
 
 static void
@@ -189,7 +192,6 @@ build(struct builder *b)
 	};
 	spec->timeout_ms = conf->timeout_ms;
 	spec->grace_ms = conf->kill_timeout_ms;
-	spec->want_trace = agent_trace(j->relay->agent);
 }
 
 /* ---- what became of it ---- */
@@ -236,12 +238,39 @@ make_reply(const struct job *j, const struct run_outcome *o, struct reply *r)
 }
 
 static void
+log_run(const struct job *j, const struct run_outcome *o)
+{
+	static const char *const ends[] = {
+		[RUN_EXITED] = "exited", [RUN_TIMED_OUT] = "timed out",
+		[RUN_BODY_FAILED] = "the message could not be read",
+		[RUN_NOT_STARTED] = "not started",
+	};
+	int status = o->result.wait_status;
+	struct event_line e;
+
+	if (!event_begin(&e, EVENT_RUN, j->work->d->env.id))
+		return;
+	event_int(&e, "session", (int64_t)j->serial);
+	event_text(&e, "command", j->relay->command->name);
+	event_int(&e, "recipients", j->nrcpts);
+	if (o->end == RUN_EXITED && WIFEXITED(status))
+		event_int(&e, "exit", WEXITSTATUS(status));
+	if (o->end == RUN_EXITED && WIFSIGNALED(status))
+		event_int(&e, "signal", WTERMSIG(status));
+	event_seconds(&e, "duration", loop_now_ms(j->relay->loop) -
+	    j->start_ms);
+	event_quoted(&e, "end", ends[o->end]);
+	event_end(&e);
+}
+
+static void
 on_done(void *arg, const struct run_outcome *o)
 {
 	struct job *j = arg;
 	struct pipe_relay *r = j->relay;
 	struct answer a = { .host = r->command->name };
 
+	log_run(j, o);
 	make_reply(j, o, &a.reply);
 	a.wait_ms = (uint32_t)(j->start_ms - j->work->d->start_ms);
 	a.transaction_ms = (uint32_t)(loop_now_ms(r->loop) - j->start_ms);
@@ -309,7 +338,14 @@ on_go(void *arg)
 			j->spec.timeout_ms = left > 0 ? left : 0;
 	}
 	r->runs++;
-	if (j->spec.want_trace)
+	j->serial = r->runs;
+	transcript_init(&j->trace, r->agent, &r->conf->transcript, j->serial,
+	    false);
+	transcript_choose(&j->trace, &r->conf->transcript, r->command->name,
+	    NULL, &d->env);
+	j->spec.trace = &j->trace;
+	j->spec.env = &d->env;
+	if (transcript_is_on(&j->trace))
 		trace(j);
 	j->run = run_start(r->loop, &j->spec, &run_ops, j);
 }

@@ -54,6 +54,8 @@ struct job {			/* a run; in an arena of its own */
 	bool		 is_started;
 	int64_t		 start_ms;
 	int64_t		 start_us;
+	uint64_t	 serial;	/* of the relay's runs */
+	struct transcript trace;
 	struct run_spec	 spec;
 	struct run	*run;
 	struct later	 free_later;

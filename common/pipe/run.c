@@ -48,12 +48,14 @@ struct run {
 static void
 trace(const struct run *r, const char *what, const char *p, size_t n)
 {
-	char line[4096];
+	char who[32];
 
-	if (!r->spec->want_trace)
+	if (r->spec->trace == NULL || !transcript_is_on(r->spec->trace))
 		return;
-	str_escape(line, sizeof(line), p, n);
-	fprintf(stderr, "%d %s: %s\n", (int)r->pid, what, line);
+	snprintf(who, sizeof(who), "%d %s:", (int)r->pid, what);
+	/* The delivery may be gone once it was told what became of it. */
+	transcript_lines(r->spec->trace, r->is_done ? NULL : r->spec->env,
+	    who, p, n);
 }
 
 static void

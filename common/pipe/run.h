@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/transcript.h"
 #include "base/process.h"
 #include "pipe/feed.h"
 #include "pipe/result.h"
@@ -24,7 +25,8 @@ struct run_spec {
 	struct feed_spec feed;
 	int64_t		 timeout_ms;
 	int64_t		 grace_ms;	/* between SIGTERM and SIGKILL */
-	bool		 want_trace;
+	struct transcript *trace;
+	const struct envelope *env;	/* for that */
 };
 
 enum run_end {

@@ -123,5 +123,6 @@ const struct opt_row smtp_conf_rows[] = {
 	    "offer 8BITMIME." },
 	{ "nul_bytes", OPT_ENUM, AT(nul_bytes), "send", 0, 0, nul_words,
 	    NULL, 0, "A message that contains NUL bytes." },
+	TRANSCRIPT_ROWS(AT(transcript)),
 	{ .name = NULL }
 };

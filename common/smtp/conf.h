@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/transcript.h"
 #include "conf/option.h"
 #include "net/addr.h"
 
@@ -37,6 +38,7 @@ struct smtp_conf {
 	int		 source_policy;
 	int		 eightbit;
 	int		 nul_bytes;
+	struct transcript_conf transcript;
 };
 
 extern const struct opt_row smtp_conf_rows[];

@@ -148,6 +148,7 @@ dialogue_dot_send(struct smtp_session *s)
 	tx->dot = SAID;
 	if (!tx->is_early)
 		session_phase(s, PHASE_BODY, &tx->begun_us);
+	session_trace_message(s, tx->source.len);
 	tx_drop_kept(tx);
 	if (!s->is_lmtp || tx->naccepted == 0) {
 		session_expect(s, DOT, UINT32_MAX);

@@ -280,7 +280,8 @@ on_granted(struct pool_wait *wait, struct pool_place *place)
 		open_failed(w, error);
 		return;
 	}
-	s->want_trace = agent_trace(r->agent);
+	transcript_init(&s->trace, r->agent, &r->smtp->transcript, s->serial,
+	    true);
 	s->report = w->target->report;
 	LIST_INSERT_HEAD(&r->sessions, s, next);
 	r->connections++;

@@ -124,10 +124,10 @@ got_reply(struct smtp_session *s, const struct raw_reply *raw)
 	struct awaited a;
 
 	if (raw->code == 334 && s->login == SAID)
-		session_trace(s, 'S', SASL_TRACE_CHALLENGE,
+		session_trace(s, "S:", SASL_TRACE_CHALLENGE,
 		    strlen(SASL_TRACE_CHALLENGE));
 	else
-		session_trace(s, 'S', raw->lines, raw->len);
+		session_trace(s, "S:", raw->lines, raw->len);
 	if (s->nawaited == 0) {
 		got_unawaited(s, raw);
 		return;
@@ -288,6 +288,7 @@ on_timeout(void *arg)
 	struct reply r;
 
 	if (s->quit == SAID) {
+		session_ends(s, "quit, without an answer");
 		session_end(s, false);
 		return;
 	}
@@ -320,6 +321,8 @@ finish_tx(struct smtp_session *s)
 		s->want_rset = true;
 	if (tx->mail != UNSAID)
 		s->nmessages++;
+	if (tx->dot != UNSAID)
+		s->nbytes += tx->source.len;
 	s->last_ms = loop_now_ms(s->loop);
 	s->ops->tx_over(s, tx);
 }
@@ -371,6 +374,7 @@ on_free(void *arg)
 	free(s->ehlo);
 	free(s->auth_offer);
 	free(s->tls_text);
+	free(s->why);
 	sasl_free(s->sasl);
 	tls_dane_unref(s->dane);
 	free(s);
@@ -433,6 +437,8 @@ void
 smtp_session_start(struct smtp_session *s, struct smtp_tx *tx)
 {
 	s->tx = tx;
+	transcript_choose(&s->trace, &s->conf->transcript, s->host, &s->addr,
+	    &tx->job->d->env);
 	tx->is_reused = s->nmessages > 0;
 	tx->is_rested = tx->is_reused &&
 	    loop_now_ms(s->loop) - s->last_ms > RESTED_MS;
@@ -455,6 +461,8 @@ smtp_session_quit(struct smtp_session *s)
 	if (s->is_over)
 		return;
 	if (!s->is_open || s->is_doomed || has_surplus(s)) {
+		session_ends(s, !s->is_open ? "not needed" : s->is_doomed ?
+		    "the server has said 421" : "the server talks unasked");
 		session_end(s, false);
 		return;
 	}
@@ -469,6 +477,7 @@ smtp_session_abort(struct smtp_session *s)
 	if (s->is_over)
 		return;
 	session_detach(s);
+	session_ends(s, "given up");
 	session_end(s, true);
 }
 

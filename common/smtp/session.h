@@ -90,7 +90,7 @@ struct smtp_session {
 	void		*racer;		/* the owner's business */
 	enum tlsrpt_policy report;	/* likewise */
 	bool		 is_lmtp;
-	bool		 want_trace;
+	struct transcript trace;	/* numbered by serial */
 
 	/* the peer */
 	struct addr	 addr;
@@ -104,7 +104,7 @@ struct smtp_session {
 	struct auth	*auth;		/* borrowed; NULL: no AUTH */
 	struct conn	*conn;
 	bool		 is_open;
-	uint64_t	 serial;	/* for traces */
+	uint64_t	 serial;	/* for traces and the log */
 
 	/* facts */
 	uint8_t		 greeting, hello, quit;	/* enum said */
@@ -143,6 +143,11 @@ struct smtp_session {
 	int64_t		 ready_ms;	/* hello was taken */
 	int64_t		 last_ms;	/* the last transaction ended */
 	uint32_t	 nmessages;
+
+	/* for the log */
+	uint64_t	 nrcpts;	/* recipients it took the message for */
+	uint64_t	 nbytes;	/* of messages that went out whole */
+	char		*why;		/* it ends, or NULL: by QUIT */
 };
 
 /* Where to, and how; strings are copied. */
@@ -214,6 +219,8 @@ char	*session_room(size_t n);
 void	session_wrote(size_t n);
 /* What was said so far leaves now. */
 void	session_flush(struct smtp_session *);
+/* For traces: a message of n bytes has been said. */
+void	session_trace_message(struct smtp_session *, uint64_t n);
 /* The session cannot go on; nothing more is read from it. */
 void	session_fail(struct smtp_session *, const struct reply *,
 	    enum smtp_failure);

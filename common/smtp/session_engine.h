@@ -16,10 +16,10 @@ void	session_set_timer(struct smtp_session *);
 
 /* ---- session_say.c ---- */
 
-/* who: 'C' or 'S'; lines with their ends. */
-void	session_trace(const struct smtp_session *, char who, const char *,
+/* who: "C:" or "S:"; lines with their ends. */
+void	session_trace(struct smtp_session *, const char *who, const char *,
 	    size_t);
-void	session_trace_event(const struct smtp_session *, const char *what);
+void	session_trace_event(struct smtp_session *, const char *what);
 /* The answer to what was said first has come. */
 struct awaited session_take_awaited(struct smtp_session *);
 /* Says all that may be said now. */
@@ -27,6 +27,8 @@ void	session_pump(struct smtp_session *);
 
 /* ---- session_fail.c ---- */
 
+/* Why it will have ended, for the log; the first reason holds. */
+void	session_ends(struct smtp_session *, const char *why);
 /* The connection is over; gone() follows. */
 void	session_end(struct smtp_session *, bool with_reset);
 /* The transaction goes back to the owner; what is pipelined stays awaited. */

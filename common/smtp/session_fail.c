@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/event.h"
 #include "base/mem.h"
 #include "smtp/session_engine.h"
 #include "smtp/tx.h"
@@ -53,10 +54,40 @@ is_in_doubt(const struct smtp_session *s, const struct smtp_tx *tx)
 }
 
 void
+session_ends(struct smtp_session *s, const char *why)
+{
+	if (s->why == NULL)
+		s->why = xstrdup(why);
+}
+
+static void
+log_end(const struct smtp_session *s)
+{
+	const struct event_session facts = {
+		.protocol = s->is_lmtp ? "lmtp" : "smtp",
+		.serial = s->serial,
+		.host = s->host,
+		.address = s->address,
+		.port = addr_port(&s->addr),
+		.tls = s->tls_text,
+		.ehlo = s->ehlo,
+		.messages = s->nmessages,
+		.recipients = s->nrcpts,
+		.bytes = s->nbytes,
+		.reused = s->nmessages > 1 ? s->nmessages - 1 : 0,
+		.duration_ms = loop_now_ms(s->loop) - s->opened_ms,
+		.end = s->why == NULL ? "quit" : s->why,
+	};
+
+	event_session(EVENT_SESSION, &facts);
+}
+
+void
 session_end(struct smtp_session *s, bool with_reset)
 {
 	s->is_over = true;
 	session_trace_event(s, "closed");
+	log_end(s);
 	if (with_reset)
 		conn_abort(s->conn);
 	else
@@ -91,6 +122,7 @@ session_fail(struct smtp_session *s, const struct reply *r,
 	/* 421 is a clear answer: nothing after it is taken. */
 	if (how != FAIL_CLOSING && is_in_doubt(s, s->tx))
 		tx_in_doubt(s, s->tx, r);
+	session_ends(s, r->text);
 	tx = session_detach(s);
 	/* A body without its end must not look like a whole one. */
 	is_cut = tx != NULL && tx->data == TAKEN && (tx->dot == UNSAID ||
@@ -181,6 +213,7 @@ decline(struct smtp_session *s, const struct reply *r, enum smtp_failure how)
 {
 	struct smtp_tx *tx = session_detach(s);
 
+	session_ends(s, r->text);
 	s->want_quit = true;
 	s->ops->failed(s, tx, r, how);
 }

@@ -25,34 +25,34 @@ static bool out_is_secret;
 
 /* ---- traces ---- */
 
-void
-session_trace(const struct smtp_session *s, char who, const char *p, size_t n)
+static const struct envelope *
+present_envelope(const struct smtp_session *s)
 {
-	char line[2 * SMTP_LINE_MAX];
-	const char *lf;
-	size_t len;
-
-	if (!s->want_trace)
-		return;
-	for (; n > 0; p += len, n -= len) {
-		lf = memchr(p, '\n', n);
-		len = lf == NULL ? n : (size_t)(lf - p) + 1;
-		str_escape(line, sizeof(line), p, len - (lf != NULL) -
-		    (lf > p && lf[-1] == '\r'));
-		fprintf(stderr, "%llu %c: %s\n",
-		    (unsigned long long)s->serial, who, line);
-	}
+	return s->tx == NULL || s->tx->job == NULL ? NULL :
+	    &s->tx->job->d->env;
 }
 
 void
-session_trace_event(const struct smtp_session *s, const char *what)
+session_trace(struct smtp_session *s, const char *who, const char *p, size_t n)
+{
+	transcript_lines(&s->trace, present_envelope(s), who, p, n);
+}
+
+void
+session_trace_event(struct smtp_session *s, const char *what)
 {
 	char peer[512];
 
-	if (s->want_trace)
-		fprintf(stderr, "%llu -- %s %s\n",
-		    (unsigned long long)s->serial, what,
-		    smtp_session_peer(s, peer, sizeof(peer)));
+	if (transcript_is_on(&s->trace))
+		transcript_say(&s->trace, present_envelope(s), "--", "%s %s",
+		    what, smtp_session_peer(s, peer, sizeof(peer)));
+}
+
+void
+session_trace_message(struct smtp_session *s, uint64_t n)
+{
+	transcript_say(&s->trace, present_envelope(s), "C:",
+	    "(%llu bytes of the message)", (unsigned long long)n);
 }
 
 /* ---- awaited answers ---- */
@@ -146,7 +146,7 @@ session_say(struct smtp_session *s, const char *fmt, ...)
 	}
 	memcpy(p + n, "\r\n", 2);
 	buf_commit(&out, n + 2);
-	session_trace(s, 'C', buf_data(&out) + start, n + 2);
+	session_trace(s, "C:", buf_data(&out) + start, n + 2);
 }
 
 void
@@ -159,7 +159,7 @@ session_say_secret(struct smtp_session *s, const char *line, const char *shown)
 	memcpy(p + n, "\r\n", 2);
 	buf_commit(&out, n + 2);
 	out_is_secret = true;
-	session_trace(s, 'C', shown, strlen(shown));
+	session_trace(s, "C:", shown, strlen(shown));
 }
 
 /* May a verb be said while answers are awaited? (RFC 2920 §3.1) */

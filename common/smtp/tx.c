@@ -114,6 +114,7 @@ tx_answer(struct smtp_session *s, struct smtp_tx *tx, uint32_t i,
 	if (rcpt->state != RCPT_PUT_OFF)
 		tx->nhope--;
 	rcpt->state = RCPT_DONE;
+	s->nrcpts += r->cls == REPLY_DELIVERED;
 	if (!tx->is_reused && s->ready_ms != 0)
 		a.connect_ms = (uint32_t)(s->ready_ms - s->opened_ms);
 	if (tx->start_ms != 0)
