@@ -432,7 +432,7 @@ LINE='^[0-9TZ:-]+ smtp-static\[[0-9]+\]: [^ ]+: to=<[^ ]*> from=<[^ ]*> relay=[^
 		--from='"s> status=bounced"@x.test' '"r <b> dsn=5.0.0"@x.test'
 	cat err.cli
 	[[ $(grep -cE "$LINE" err.cli) -eq 1 ]]
-	[[ $(grep -o ' [a-z]*=<*' err.cli | tr -d '\n') == \
+	[[ $(grep ' to=<' err.cli | grep -o ' [a-z]*=<*' | tr -d '\n') == \
 	    " to=< from=< relay= delay= delays= dsn= status= stage=" ]]
 	grep -qF 'Q1:\x20to=\x3Cx\x3E\x20status=bounced: to=<"r\x20\x3Cb\x3E\x20dsn=5.0.0"@x.test> from=<"s\x3E\x20status=bounced"@x.test> relay=' \
 		err.cli
