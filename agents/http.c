@@ -19,6 +19,14 @@ check(void *values, opt_report *report, void *arg)
 	return http_conf_check(&conf->http, &conf->tls, report, arg);
 }
 
+static void
+warn(const void *values, opt_report *report, void *arg)
+{
+	const struct http_relay_conf *conf = values;
+
+	http_conf_warn(&conf->http, &conf->tls, report, arg);
+}
+
 static uint32_t
 window(const void *values)
 {
@@ -59,6 +67,7 @@ main(int argc, char **argv)
 		.summary = "deliver to a web server",
 		.nexthop_option = "url",
 		.table = &table,
+		.warn = warn,
 		.start = http_relay_start,
 		.deliver = http_relay_deliver,
 		.cancel = http_relay_cancel,

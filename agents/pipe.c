@@ -58,6 +58,7 @@ main(int argc, char **argv)
 		.name = "pipe",
 		.summary = "deliver to a program",
 		.table = &table,
+		.warn = pipe_conf_warn,
 		.start = pipe_start,
 		.deliver = pipe_relay_deliver,
 		.cancel = pipe_relay_cancel,

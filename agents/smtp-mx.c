@@ -79,6 +79,19 @@ mx_check(void *values, opt_report *report, void *arg)
 	    mx_conf_check(&conf->mx, report, arg);
 }
 
+static void
+mx_warn(const void *values, opt_report *report, void *arg)
+{
+	const struct mx_agent_conf *conf = values;
+
+	smtp_conf_warn(&conf->smtp, report, arg);
+	dns_conf_warn(&conf->dns, report, arg);
+	tls_conf_warn(&conf->tls, TLS_FOR_MX, report, arg);
+	if (conf->tls.mode == TLS_MODE_NONE)
+		report(arg, "tls_mode", "all mail goes in clear text, though "
+		    "nearly every server offers TLS");
+}
+
 static uint32_t
 mx_window(const void *values)
 {
@@ -126,6 +139,7 @@ main(int argc, char **argv)
 		.name = "smtp-mx",
 		.summary = "deliver to the mail exchangers of domains",
 		.table = &table,
+		.warn = mx_warn,
 		.start = mx_start,
 		.deliver = smtp_relay_deliver,
 		.cancel = smtp_relay_cancel,

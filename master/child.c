@@ -448,6 +448,7 @@ take_ready_attr(struct child *c, const struct attr *a, int64_t *index)
 		return 0;
 	case ATTR_OPTION_NAME:
 	case ATTR_OPTION_VALUE:
+	case ATTR_WARNING:
 		keep_effective(c, a);
 		return 0;
 	default:

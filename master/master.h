@@ -704,7 +704,12 @@ void		 master_check_stopped(struct master *);
 
 struct cli;
 
-int	 probe_check(const char *path);		/* nexthop check */
+/* nexthop check; is_strict: warnings are faults. */
+int	 probe_check(const char *path, bool is_strict);
+/* Only agents know which options are secret; a name may do without one. */
+bool	 probe_sounds_secret(const char *name);
+/* What is legal but dangerous, a line each; how many. */
+unsigned check_warn(const struct rollout *, FILE *);
 int	 probe_config(const char *path);	/* nexthop config */
 #define OPERATOR_ARGS_MAX	64	/* of one COMMAND */
 

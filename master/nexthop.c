@@ -76,6 +76,7 @@ usage(FILE *fp, int status)
 	    "[--from=ADDR] RCPT... < MESSAGE\n\n");
 	cli_help(fp);
 	fprintf(fp, "\nnexthop explain --relay=NAME [--probe] RCPT...\n"
+	    "nexthop check [--strict]\n"
 	    "nexthop status [--output=text|tsv|json]\n"
 	    "nexthop top [-i SECONDS] [-n COUNT]\n"
 	    "nexthop metrics [--destinations=N] [--health]\n"
@@ -265,7 +266,7 @@ cmd_explain(const char *path, int argc, char **argv)
 	if ((r = find_relay(config, relay)) == NULL)
 		warnx("explain: %s has no relay %s", path, relay);
 	else if (r->is_faulty)
-		status = probe_check(path);
+		status = probe_check(path, false);
 	else if (!shows_password(r))
 		status = explain_by(r, is_probe, n, argv);
 	config_unref(config);
@@ -286,7 +287,10 @@ no_arguments(int argc, char **argv)
 static int
 cmd_check(const char *path, int argc, char **argv)
 {
-	return no_arguments(argc, argv) == -1 ? EX_USAGE : probe_check(path);
+	bool is_strict = argc == 2 && strcmp(argv[1], "--strict") == 0;
+
+	return !is_strict && no_arguments(argc, argv) == -1 ? EX_USAGE :
+	    probe_check(path, is_strict);
 }
 
 static int

@@ -45,16 +45,24 @@ probe_end(struct loop *loop, struct reaper *reaper, struct rollout *ro,
 }
 
 int
-probe_check(const char *path)
+probe_check(const char *path, bool is_strict)
 {
 	struct loop *loop = loop_new();
 	struct reaper *reaper = reaper_new(loop);
-	struct rollout *ro = probe(loop, reaper, path, 0);
+	struct rollout *ro = probe(loop, reaper, path, ROLLOUT_OPTIONS);
 	bool is_good = rollout_is_good(ro);
+	unsigned nwarnings = 0, n = ro->config->nrelays;
 
-	if (is_good)
-		printf("%s: ok, %u relay%s\n", path, ro->config->nrelays,
-		    ro->config->nrelays == 1 ? "" : "s");
+	if (is_good) {
+		nwarnings = check_warn(ro, stderr);
+		printf("%s: ok, %u relay%s", path, n, n == 1 ? "" : "s");
+		if (nwarnings > 0)
+			printf(", %u warning%s", nwarnings,
+			    nwarnings == 1 ? "" : "s");
+		putchar('\n');
+	}
+	if (nwarnings > 0 && is_strict)
+		is_good = false;
 	return probe_end(loop, reaper, ro, is_good ? EX_OK : EX_CONFIG);
 }
 
@@ -124,8 +132,8 @@ is_listed(const struct frame *f, const char *name)
 
 /* Only an agent knows its secrets; of one that does not tell, the name must
  * do. */
-static bool
-sounds_secret(const char *name)
+bool
+probe_sounds_secret(const char *name)
 {
 	return strcasestr(name, "pass") != NULL ||
 	    strcasestr(name, "secret") != NULL ||
@@ -135,7 +143,7 @@ sounds_secret(const char *name)
 static void
 print_given(const struct relay_option *o)
 {
-	const char *value = sounds_secret(o->name) ? "(hidden)" : o->value;
+	const char *value = probe_sounds_secret(o->name) ? "(hidden)" : o->value;
 
 	print_option(o->name, strlen(o->name), value, strlen(value));
 }

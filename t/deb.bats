@@ -89,7 +89,7 @@ whole()
 	[[ ! -e /etc/systemd/system/multi-user.target.wants/nexthop.service ]]
 
 	# As it was installed it is sound, and starts.
-	nexthop check
+	nexthop check --strict
 	! nexthop status
 	/etc/init.d/nexthop start
 	nexthop status

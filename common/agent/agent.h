@@ -49,6 +49,9 @@ struct agent_ops {
 	const char	*name;		/* that of the program */
 	const char	*summary;	/* one line for --help */
 	const struct opt_table *table;
+	/* Reports what is legal but dangerous in options that have passed the
+	 * table's check, by name, and why. May be NULL. */
+	void	 (*warn)(const void *values, opt_report *, void *arg);
 
 	/*
 	 * The options are set and checked.  Returns the agent's own state, or

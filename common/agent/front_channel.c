@@ -226,6 +226,24 @@ put_option(void *arg, const char *name, const char *value, bool is_default)
 	frame_put_text(arg, ATTR_OPTION_VALUE, value);
 }
 
+static void
+put_warning(void *arg, const char *name, const char *text)
+{
+	char line[1024];
+
+	snprintf(line, sizeof(line), "%s: %s", name, text);
+	frame_put_text(arg, ATTR_WARNING, line);
+}
+
+/* For who only asks what the options are worth. */
+static void
+put_options(struct agent *a, struct frame_out *out)
+{
+	opts_each(a->opts, put_option, out);
+	if (a->ops->warn != NULL)
+		a->ops->warn(opts_values(a->opts), put_warning, out);
+}
+
 /* 0, or -1 where the frame itself is wrong. */
 static int
 config_attrs(struct config *c, const struct frame *frame)
@@ -297,7 +315,7 @@ got_config(struct channel_front *f, const struct frame *frame)
 		if (a->may_forward)
 			frame_put(&c.out, ATTR_FORWARDS, "", 0);
 		if (c.want_options)
-			opts_each(a->opts, put_option, &c.out);
+			put_options(a, &c.out);
 		f->is_ready = true;
 	}
 	queued(f, start, frame_end(&c.out));

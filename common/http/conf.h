@@ -46,6 +46,10 @@ extern const struct opt_row http_conf_rows[];
 int	http_conf_check(const struct http_conf *, const struct tls_conf *,
 	    opt_report *, void *arg);
 
+/* What is legal but dangerous; see tls_conf_warn(). */
+void	http_conf_warn(const struct http_conf *, const struct tls_conf *,
+	    opt_report *, void *arg);
+
 /* What TLS must be to a server of this kind: TLS_MAY never, there is no
  * asking first. */
 enum tls_level http_tls_level(const struct tls_conf *, bool is_https);

@@ -35,7 +35,7 @@ struct buf;
 enum frame_type {
 	FRAME_HELO = 1,		/* agent: VERSION_MIN, VERSION_MAX, AGENT, PROGRAM, [TAKES_LOG] */
 	FRAME_CONFIG = 2,	/* asker: RELAY, (OPTION_NAME, OPTION_VALUE)*, [WANT_OPTIONS] */
-	FRAME_READY = 3,	/* agent: WINDOW [FORWARDS] [OPTION_NAME, OPTION_VALUE]* or ([OPTION_INDEX] ERROR)+ */
+	FRAME_READY = 3,	/* agent: WINDOW [FORWARDS] [OPTION_NAME, OPTION_VALUE]* WARNING* or ([OPTION_INDEX] ERROR)+ */
 	FRAME_DELIVER = 4,	/* asker: an envelope; id != 0 */
 	FRAME_STAGE = 5,	/* agent: STAGE, RCPT_SET? */
 	FRAME_RESULT = 6,	/* agent: one recipient's answer */
@@ -71,6 +71,7 @@ enum frame_attr {
 	ATTR_ERROR = 11,	/* text */
 	ATTR_FORWARDS = 12,	/* empty: FORWARD may come, the asker keeps
 				 * what it needs for that */
+	ATTR_WARNING = 13,	/* text "OPTION: WHY", to WANT_OPTIONS */
 
 	ATTR_ENV_ID = 16,	/* text */
 	ATTR_SENDER = 17,	/* text */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 struct range {
@@ -112,4 +113,26 @@ addr_range_has(const struct opt_list *list, const struct addr *a)
 		if (text_has(list->v[i], bytes))
 			return true;
 	return false;
+}
+
+bool
+host_is_local(const char *spec)
+{
+	char *const words[] = { (char *)(uintptr_t)"loopback", NULL };
+	const struct opt_list ranges = { (char **)(uintptr_t)words, 1 };
+	struct arena *arena = arena_new(256);
+	struct hostspec h;
+	struct addr a;
+	const char *error;
+	bool is_local;
+
+	if (hostspec_parse(&h, spec, 1, arena, &error) == -1)
+		is_local = false;
+	else if (h.is_unix || strcasecmp(h.host, "localhost") == 0)
+		is_local = true;
+	else
+		is_local = addr_parse(&a, h.host, h.port) == 0 &&
+		    addr_range_has(&ranges, &a);
+	arena_free(arena);
+	return is_local;
 }

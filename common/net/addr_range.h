@@ -20,6 +20,10 @@
  */
 const char *addr_range_check(const char *);
 
+/* Does a host as hostspec_parse() takes it lie on this machine, as far as can
+ * be told without a look-up: a UNIX socket, localhost, a loopback address? */
+bool	host_is_local(const char *spec);
+
 /* Is the address in one of the ranges? Those must have passed the check. */
 bool	addr_range_has(const struct opt_list *, const struct addr *);
 

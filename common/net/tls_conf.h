@@ -62,6 +62,13 @@ enum tls_agent {
 int	tls_conf_check(const struct tls_conf *, enum tls_agent, opt_report *,
 	    void *arg);
 
+/*
+ * What is legal but weak: reports each by the name of its option; the texts
+ * say why.  So do the other *_warn() of option tables.
+ */
+void	tls_conf_warn(const struct tls_conf *, enum tls_agent, opt_report *,
+	    void *arg);
+
 /* Is any of the tls options given? tls_mode is not one of them. */
 bool	tls_conf_is_given(const struct tls_conf *);
 

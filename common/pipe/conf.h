@@ -57,6 +57,9 @@ extern const struct opt_row pipe_conf_rows[];
 /* What one option alone does not show. */
 int	pipe_conf_check(void *values, opt_report *, void *arg);
 
+/* What is legal but dangerous; see tls_conf_warn(). */
+void	pipe_conf_warn(const void *values, opt_report *, void *arg);
+
 #define PIPE_LIMITS_MAX	6
 
 struct pipe_env {		/* a variable */

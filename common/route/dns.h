@@ -50,6 +50,9 @@ struct dns_conf {
 
 extern const struct opt_row dns_conf_rows[];
 
+/* What is legal but dangerous; see tls_conf_warn(). */
+void	dns_conf_warn(const struct dns_conf *, opt_report *, void *arg);
+
 enum dns_type { DNS_A, DNS_AAAA, DNS_MX, DNS_TXT, DNS_TLSA, DNS_CNAME };
 
 enum dns_status {

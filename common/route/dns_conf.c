@@ -1,6 +1,8 @@
 /* dns_conf.c - the options of the resolver. */
+#include <stdio.h>
+
 #include "base/mem.h"
-#include "net/addr.h"
+#include "net/addr_range.h"
 #include "route/dns_servers.h"
 
 #define AT(field)	offsetof(struct dns_conf, field)
@@ -54,3 +56,20 @@ const struct opt_row dns_conf_rows[] = {
 	    "name or record so long at most." },
 	{ .name = NULL }
 };
+
+void
+dns_conf_warn(const struct dns_conf *conf, opt_report *report, void *arg)
+{
+	char text[256];
+	size_t i;
+
+	for (i = 0; conf->resolver_trusted && i < conf->resolver.n; i++) {
+		if (host_is_local(conf->resolver.v[i]))
+			continue;
+		snprintf(text, sizeof(text), "%.128s is not on this machine: "
+		    "who can change its answers on their way decides by DANE "
+		    "which certificates are right", conf->resolver.v[i]);
+		report(arg, "resolver_trusted", text);
+		return;
+	}
+}

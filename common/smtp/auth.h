@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "conf/option.h"
 #include "mail/reply.h"
+#include "net/tls_conf.h"
 #include "smtp/memo.h"
 #include "smtp/sasl.h"
 
@@ -28,6 +29,10 @@ extern const struct opt_row auth_conf_rows[];
 
 /* For the table's check(): faults of the whole. */
 int	auth_conf_check(const struct auth_conf *, opt_report *, void *arg);
+
+/* What is legal but dangerous of a login at these hosts. */
+void	auth_conf_warn(const struct auth_conf *, const struct tls_conf *,
+	    const struct opt_list *hosts, opt_report *, void *arg);
 
 /* An account; one for a relay. */
 struct auth {

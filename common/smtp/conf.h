@@ -43,4 +43,7 @@ struct smtp_conf {
 
 extern const struct opt_row smtp_conf_rows[];
 
+/* What is legal but dangerous; see tls_conf_warn(). */
+void	smtp_conf_warn(const struct smtp_conf *, opt_report *, void *arg);
+
 #endif

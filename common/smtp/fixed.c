@@ -48,6 +48,16 @@ fixed_check(void *values, opt_report *report, void *arg)
 	    auth_conf_check(&conf->auth, report, arg);
 }
 
+static void
+fixed_warn(const void *values, opt_report *report, void *arg)
+{
+	const struct fixed_conf *conf = values;
+
+	smtp_conf_warn(&conf->smtp, report, arg);
+	tls_conf_warn(&conf->tls, TLS_FOR_HOST, report, arg);
+	auth_conf_warn(&conf->auth, &conf->tls, &conf->host, report, arg);
+}
+
 static uint32_t
 fixed_window(const void *values)
 {
@@ -97,6 +107,7 @@ fixed_main(const struct fixed_agent *agent, int argc, char **argv)
 		.name = agent->name,
 		.summary = agent->summary,
 		.table = &table,
+		.warn = fixed_warn,
 		.start = fixed_start,
 		.deliver = smtp_relay_deliver,
 		.cancel = smtp_relay_cancel,
