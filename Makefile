@@ -158,16 +158,19 @@ $(O)/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/paths.h
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # In manual pages and the sample configuration a line with "@options PROGRAM
-# FORM" stands for what `PROGRAM --options=FORM` prints: its option table.
+# FORM" stands for what `PROGRAM --options=FORM` prints: its option table. A
+# line with "@pages REGEX" stands for a list of manual pages.
 define WITH_OPTIONS
 $(1): $(2) $(PROGS)
 	@mkdir -p $$(@D)
 	$$(call say,GEN)
 	$$Qawk -v dirs='$(BUILD)/$(LIBEXEC) $(BUILD)/bin $(BUILD)/sbin' \
+	    -v pages='$(MAN_SRC)' \
 	    -f contrib/check/expand-options.awk $(2) >$$@
 endef
 $(foreach f,$(MAN_SRC),$(eval $(call WITH_OPTIONS,$(BUILD)/man/$(notdir $f),$f)))
 $(eval $(call WITH_OPTIONS,$(SAMPLE),etc/nexthop.conf))
+$(BUILD)/man/nexthop.7: $(MAN_SRC)	# lists them all
 
 # Made anew each time, so that a removed source leaves the library as well.
 $(LIB): $(LIB_OBJ)
