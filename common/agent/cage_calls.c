@@ -56,7 +56,8 @@ static const char *const basic[] = {
 	/* files: which ones is landlock's; how they are opened see below */
 	"fstat", "fstat64", "newfstatat", "fstatat64", "stat", "stat64",
 	"lstat", "lstat64", "statx", "fstatfs", "access", "faccessat",
-	"faccessat2", "readlink", "readlinkat", "getcwd", "getdents64",
+	"faccessat2", "readlink", "readlinkat", "getcwd", "getdents",
+	"getdents64",
 	/* sockets that it has, and the log's */
 	"connect", "send", "sendto", "sendmsg", "sendmmsg", "recv", "recvfrom",
 	"recvmsg", "recvmmsg", "getsockopt", "setsockopt", "getsockname",
