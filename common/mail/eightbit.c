@@ -17,188 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/mem.h"
+#include "mail/encoder.h"
 #include "mail/message.h"
 #include "mail/mime.h"
 
-#define LINE_COLUMNS	76	/* RFC 2045 §6.7, §6.8 */
 #define READ_BYTES	(64 * 1024)
 #define PIECE_BYTES	8192	/* most that the writer takes at once */
 #define STAGE_BYTES	1024	/* made ahead where there is little room */
-
-/* ---- the encoders ---- */
-
-enum how { LEAVE, QUOTED_PRINTABLE, BASE64 };
-
-/* Content in pieces; the last line gets no end of its own. */
-struct encoder {
-	enum how	 how;
-	unsigned	 column;
-	/* quoted-printable */
-	bool		 after_cr;	/* whose line end is written */
-	char		 blank;		/* not yet written, or NUL */
-	char		 start[5];	/* of the line, as written */
-	/* base64 */
-	char		 rest[3];
-	unsigned	 nrest;
-};
-
-/*
- * Each byte makes at most 3, and after 73 of them or more there are 3 for a
- * line break; a byte may be left from before, and the last line needs an end.
- */
-#define ENCODER_ROOM(n)		(4 * (n) + 16)
-#define ENCODER_PIECE(room)	(((room) - 16) / 4)
-
-static char *
-qp_escape(struct encoder *e, char *to, char c)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	to[0] = '=';
-	to[1] = hex[(uint8_t)c >> 4];
-	to[2] = hex[c & 15];
-	e->column += 3;
-	return to + 3;
-}
-
-static char *
-put_break(struct encoder *e, char *to)
-{
-	to[0] = '\r';
-	to[1] = '\n';
-	e->column = 0;
-	return to + 2;
-}
-
-/*
- * Whether a byte, plain by itself, would make the line one that others take
- * for something else: a lone dot, "From " of a mailbox file, or a delimiter,
- * which content may become when lines are broken and bytes escaped.
- */
-static bool
-qp_is_marker(const struct encoder *e, char c)
-{
-	switch (e->column) {
-	case 0:
-		return c == '.';
-	case 1:
-		return c == '-' && e->start[0] == '-';
-	case 4:
-		return c == ' ' && memcmp(e->start, "From", 4) == 0;
-	default:
-		return false;
-	}
-}
-
-static char *
-qp_put(struct encoder *e, char *to, char c, bool is_plain)
-{
-	if (e->column + (is_plain ? 1 : 3) > LINE_COLUMNS - 1) {
-		*to++ = '=';
-		to = put_break(e, to);
-	}
-	if (!is_plain || qp_is_marker(e, c))
-		return qp_escape(e, to, c);
-	if (e->column < sizeof(e->start))
-		e->start[e->column] = c;
-	e->column++;
-	*to++ = c;
-	return to;
-}
-
-/* A blank is plain but at the end of a line. */
-static char *
-qp_put_blank(struct encoder *e, char *to, bool is_plain)
-{
-	char c = e->blank;
-
-	e->blank = '\0';
-	return c == '\0' ? to : qp_put(e, to, c, is_plain);
-}
-
-static char *
-qp_add(struct encoder *e, char *to, const char *p, size_t n)
-{
-	for (const char *end = p + n; p < end; p++) {
-		if (*p == '\r' || *p == '\n') {
-			if (*p == '\r' || !e->after_cr) {
-				to = qp_put_blank(e, to, false);
-				to = put_break(e, to);
-			}
-			e->after_cr = *p == '\r';
-			continue;
-		}
-		e->after_cr = false;
-		to = qp_put_blank(e, to, true);
-		if (*p == ' ' || *p == '\t')
-			e->blank = *p;
-		else
-			to = qp_put(e, to, *p, *p > ' ' && *p < 0x7f &&
-			    *p != '=');
-	}
-	return to;
-}
-
-/* Bytes that fit into a line; all groups of 3 but the last of all. */
-static char *
-base64_put(struct encoder *e, char *to, const void *p, size_t n)
-{
-	size_t len;
-
-	if (e->column == LINE_COLUMNS)
-		to = put_break(e, to);
-	len = base64_encode(to, p, n);
-	e->column += (unsigned)len;
-	return to + len;
-}
-
-static char *
-base64_add(struct encoder *e, char *to, const char *p, size_t n)
-{
-	size_t len;
-
-	for (; e->nrest > 0 && n > 0; p++, n--) {
-		e->rest[e->nrest++] = *p;
-		if (e->nrest == 3) {
-			to = base64_put(e, to, e->rest, 3);
-			e->nrest = 0;
-		}
-	}
-	for (; n >= 3; p += len, n -= len) {
-		len = (LINE_COLUMNS - e->column % LINE_COLUMNS) / 4 * 3;
-		if (len > n)
-			len = n / 3 * 3;
-		to = base64_put(e, to, p, len);
-	}
-	while (n-- > 0)
-		e->rest[e->nrest++] = *p++;
-	return to;
-}
-
-/* To must have ENCODER_ROOM(n) bytes; how many were written. */
-static size_t
-encoder_add(struct encoder *e, char *to, const char *p, size_t n)
-{
-	return (size_t)((e->how == BASE64 ? base64_add : qp_add)(e, to, p, n) -
-	    to);
-}
-
-/* At the end of the message the last line gets its end, if it has none. */
-static size_t
-encoder_finish(struct encoder *e, char *to, bool is_last)
-{
-	char *end = to;
-
-	end = qp_put_blank(e, end, false);
-	if (e->nrest > 0)
-		end = base64_put(e, end, e->rest, e->nrest);
-	e->nrest = 0;
-	if (is_last && e->column > 0)
-		end = put_break(e, end);
-	return (size_t)(end - to);
-}
 
 /* How long n bytes of base64 are. */
 static uint64_t
@@ -208,7 +34,7 @@ base64_len(uint64_t n, bool is_last)
 
 	if (len == 0)
 		return 0;
-	return len + 2 * ((len - 1) / LINE_COLUMNS + (is_last ? 1 : 0));
+	return len + 2 * ((len - 1) / ENCODER_COLUMNS + (is_last ? 1 : 0));
 }
 
 /* ---- the plan ---- */
@@ -217,7 +43,7 @@ base64_len(uint64_t n, bool is_last)
 struct eightbit_edit {
 	uint64_t	 from, to;
 	const char	*text;		/* static, or NULL */
-	enum how	 how;
+	enum encoder_how  how;
 };
 
 /* What is known of a part once it is over. */
@@ -228,7 +54,7 @@ struct part {
 	uint64_t	 header_end, body_start, body_end;
 	uint64_t	 old_len, new_len;	/* of its content, written */
 	int		 parent;	/* or -1 */
-	enum how	 how;
+	enum encoder_how  how;
 	bool		 is_leaf;
 	bool		 is_8bit_label;	/* 8bit or binary */
 	bool		 is_changed;	/* it, or a part inside */
@@ -396,7 +222,7 @@ on_header(void *arg, const struct mime_part *mp)
 	};
 	body_scan_init(&p->leaf_scan);
 	p->leaf_scan.in_body = true;
-	p->qp = (struct encoder){ .how = QUOTED_PRINTABLE };
+	p->qp = (struct encoder){ .how = ENCODER_QP };
 	p->qp_len = 0;
 }
 
@@ -438,12 +264,12 @@ on_text(void *arg, const struct mime_part *mp, const char *text, size_t n)
  * Text has line ends, which may be written anew; but binary text with NUL
  * (of 16 bits a character) has bytes that only look like them.
  */
-static enum how
+static enum encoder_how
 how_to_encode(const struct mime_part *mp, const struct body_facts *f)
 {
 	return is_under(mp, "text/") &&
 	    !(mp->encoding == MIME_BINARY && f->has_nul) ?
-	    QUOTED_PRINTABLE : BASE64;
+	    ENCODER_QP : ENCODER_BASE64;
 }
 
 /*
@@ -486,7 +312,7 @@ on_end(void *arg, const struct mime_part *mp)
 	part->how = how_to_encode(mp, &s->facts);
 	part->body_end = mp->body_end;
 	part->old_len = s->facts.wire_len + (s->after_cr ? 1 : 0);
-	part->new_len = part->how == BASE64 ?
+	part->new_len = part->how == ENCODER_BASE64 ?
 	    base64_len(part->body_end - part->body_start, is_last) :
 	    p->qp_len + encoder_finish(&p->qp, p->scratch, is_last);
 }
@@ -508,10 +334,10 @@ static void
 edit_part(struct eightbit_plan *plan, const struct part *part)
 {
 	static const char *const fields[] = {
-		[LEAVE] = "Content-Transfer-Encoding: 7bit\r\n",
-		[QUOTED_PRINTABLE] =
+		[ENCODER_NONE] = "Content-Transfer-Encoding: 7bit\r\n",
+		[ENCODER_QP] =
 		    "Content-Transfer-Encoding: quoted-printable\r\n",
-		[BASE64] = "Content-Transfer-Encoding: base64\r\n",
+		[ENCODER_BASE64] = "Content-Transfer-Encoding: base64\r\n",
 	};
 	bool		 wants_field = part->is_leaf || part->is_8bit_label;
 
@@ -529,7 +355,7 @@ edit_part(struct eightbit_plan *plan, const struct part *part)
 	if (wants_field && !part->has_field)
 		add_edit(plan, part->header_end, part->header_end,
 		    fields[part->how]);
-	if (part->how == LEAVE)
+	if (part->how == ENCODER_NONE)
 		return;
 	plan->edits[plan->nedits++] = (struct eightbit_edit){
 	    .from = part->body_start, .to = part->body_end,
