@@ -3,9 +3,7 @@
  *
  * Whether a policy is there and whether it is the kept one is asked of the
  * resolver, for each message: it keeps the TXT record by its TTL.  A policy
- * that is not kept is fetched, once for all who wait, a bounded number at a
- * time; a job does it.  Once a minute the folder is looked at for what other
- * processes have written, and policies that are due are fetched anew.
+ * that is not kept is fetched by a job (sts_job.c).
  */
 #include "route/sts.h"
 
@@ -14,28 +12,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "route/sts_cache.h"
-#include "route/sts_fetch.h"
 #include "route/sts_inner.h"
 #include "route/sts_policy.h"
-#include "route/sts_record.h"
 
 #define AT(field)	offsetof(struct sts_conf, field)
-#define MIN_MS		60000LL
-#define TICK_MS		MIN_MS
-#define CRAWL_MS	200
-#define CRAWL_FILES	64		/* in one turn */
-#define FETCHES_MAX	50		/* at once */
-#define REFRESHES_MAX	20		/* begun in a minute */
-#define RETRY_MS	(5 * MIN_MS)	/* RFC 8461 §3.3 */
-#define DAY_S		86400
-#define HOUR_S		3600
-#define WHY_MAX		1024
-#define PREFIX		"_mta-sts."
-#define NAME_SIZE	(sizeof(PREFIX) + DNS_NAME_MAX)
 
 const struct opt_row sts_conf_rows[] = {
 	{ "mta_sts", OPT_BOOL, AT(mta_sts), "yes", 0, 0, NULL, NULL, 0,
@@ -62,52 +44,6 @@ const struct opt_row sts_conf_rows[] = {
 	    "networks that redirect, and for tests." },
 	{ .name = NULL }
 };
-
-struct sts_query {
-	TAILQ_ENTRY(sts_query) next;	/* of the job */
-	struct sts	*sts;
-	struct later	 later;		/* the first step */
-	struct dns_query *txt;
-	struct sts_job	*job;
-	char		*domain;
-	sts_cb		*cb;
-	void		*arg;
-};
-
-/* A policy on its way. */
-struct sts_job {
-	TAILQ_ENTRY(sts_job) next;	/* waiting, or running */
-	struct sts	*sts;
-	struct sts_entry *entry;	/* held */
-	struct dns_query *txt;		/* of a refresh */
-	struct sts_fetch *fetch;
-	struct later	 later;		/* another process was faster */
-	bool		 is_running;
-	char		 id[STS_ID_MAX];
-	TAILQ_HEAD(, sts_query) queries;
-};
-TAILQ_HEAD(job_list, sts_job);
-
-struct sts {
-	struct loop	*loop;
-	struct dns	*dns;
-	const struct sts_conf *conf;
-	struct sts_cache *cache;
-	struct sts_fetcher *fetcher;
-	struct timer	 tick;
-	struct job_list	 refreshing, waiting, running;
-	size_t		 nrunning;
-	struct sts_stats stats;
-
-	struct sts_answer answer;	/* the last one given */
-	char		 why[WHY_MAX];
-};
-
-static int64_t
-now_s(void)
-{
-	return clock_wall_ms() / 1000;
-}
 
 /* ---- answers ---- */
 
@@ -160,8 +96,8 @@ answer_failed(struct sts *s, const struct sts_entry *e)
 }
 
 /* What a job has come to. */
-static const struct sts_answer *
-answer_of(struct sts *s, const struct sts_entry *e, bool is_kept)
+const struct sts_answer *
+sts_answer_of(struct sts *s, const struct sts_entry *e, bool is_kept)
 {
 	if (e->why != NULL)
 		return answer_failed(s, e);
@@ -179,7 +115,7 @@ find(struct sts *s, const char *domain)
 	struct sts_entry *e = sts_cache_find(s->cache, domain);
 
 	if (e != NULL)
-		sts_cache_expire(s->cache, e, now_s());
+		sts_cache_expire(s->cache, e, clock_wall_s());
 	return e;
 }
 
@@ -231,13 +167,13 @@ judge(struct sts *s, const char *domain, const struct dns_answer *a,
 
 /* A name whose record can be asked for, in lower case; false: none. */
 static bool
-is_domain(const char *domain, char name[NAME_SIZE])
+is_domain(const char *domain, char name[STS_NAME_SIZE])
 {
-	size_t n = sizeof(PREFIX) - 1;
+	size_t n = sizeof(STS_PREFIX) - 1;
 
 	if (strlen(domain) + n >= DNS_NAME_MAX)
 		return false;
-	snprintf(name, NAME_SIZE, PREFIX "%s", domain);
+	snprintf(name, STS_NAME_SIZE, STS_PREFIX "%s", domain);
 	str_lower(name + n);
 	return name[n] != '.' && name[n] != '\0' && strspn(name + n,
 	    "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(name + n);
@@ -246,7 +182,7 @@ is_domain(const char *domain, char name[NAME_SIZE])
 const struct sts_answer *
 sts_peek(struct sts *s, const char *domain)
 {
-	char name[NAME_SIZE], id[STS_ID_MAX];
+	char name[STS_NAME_SIZE], id[STS_ID_MAX];
 	const struct dns_answer *a;
 
 	if (!s->conf->mta_sts) {
@@ -259,12 +195,10 @@ sts_peek(struct sts *s, const char *domain)
 	}
 	if ((a = dns_peek(s->dns, name, DNS_TXT)) == NULL)
 		return NULL;
-	return judge(s, name + sizeof(PREFIX) - 1, a, id);
+	return judge(s, name + sizeof(STS_PREFIX) - 1, a, id);
 }
 
 /* ---- questions ---- */
-
-static void	job_join(struct sts_query *, const char *id);
 
 static void
 query_free(struct sts_query *q)
@@ -273,8 +207,8 @@ query_free(struct sts_query *q)
 	free(q);
 }
 
-static void
-tell(struct sts_query *q, const struct sts_answer *answer)
+void
+sts_tell(struct sts_query *q, const struct sts_answer *answer)
 {
 	q->cb(q->arg, answer);
 	query_free(q);
@@ -290,9 +224,9 @@ on_txt(void *arg, const struct dns_answer *a)
 	q->txt = NULL;
 	answer = judge(q->sts, q->domain, a, id);
 	if (answer != NULL)
-		tell(q, answer);
+		sts_tell(q, answer);
 	else
-		job_join(q, id);
+		sts_job_join(q, id);
 }
 
 static void
@@ -300,10 +234,10 @@ first_step(void *arg)
 {
 	struct sts_query *q = arg;
 	const struct sts_answer *answer = sts_peek(q->sts, q->domain);
-	char name[NAME_SIZE];
+	char name[STS_NAME_SIZE];
 
 	if (answer != NULL) {
-		tell(q, answer);
+		sts_tell(q, answer);
 		return;
 	}
 	is_domain(q->domain, name);
@@ -339,279 +273,6 @@ sts_cancel(struct sts_query *q)
 	query_free(q);
 }
 
-/* ---- jobs ---- */
-
-static void	run_waiting(struct sts *);
-
-static int64_t
-pick_refresh(const struct sts_entry *e)
-{
-	int64_t in_s = e->policy->max_age_s / 2;
-
-	if (in_s > DAY_S)
-		in_s = DAY_S;
-	/* Not all of them at the same moment of each day. */
-	in_s -= (int64_t)arc4random_uniform((uint32_t)in_s / 4 + 1);
-	return e->fetched_s + (in_s > STS_AGE_MIN_S ? in_s : STS_AGE_MIN_S);
-}
-
-/* Takes the job out of its list and gives the entry free. */
-static void
-job_free(struct sts_job *job)
-{
-	struct sts *s = job->sts;
-
-	loop_forget(s->loop, &job->later);
-	if (job->txt != NULL)
-		dns_cancel(job->txt);
-	sts_fetch_cancel(job->fetch);
-	if (job->is_running)
-		s->nrunning--;
-	job->entry->job = NULL;
-	free(job);
-}
-
-static void
-answer_all(struct sts_job *job, bool is_kept)
-{
-	struct sts *s = job->sts;
-	struct sts_entry *e = job->entry;
-	struct sts_query *q;
-
-	while ((q = TAILQ_FIRST(&job->queries)) != NULL) {
-		TAILQ_REMOVE(&job->queries, q, next);
-		tell(q, answer_of(s, e, is_kept));
-	}
-}
-
-static void
-job_end(struct sts_job *job, bool is_kept)
-{
-	struct sts *s = job->sts;
-
-	TAILQ_REMOVE(&s->running, job, next);
-	answer_all(job, is_kept);
-	job_free(job);
-	run_waiting(s);
-}
-
-static void
-job_failed(struct sts_job *job, const char *why, const char *report)
-{
-	struct sts_entry *e = job->entry;
-
-	job->sts->stats.failed++;
-	free(e->why);
-	e->why = xstrdup(why);
-	e->report = report;
-	e->retry_ms = loop_now_ms(job->sts->loop) + RETRY_MS;
-	if (e->policy != NULL)
-		e->refresh_s = now_s() + HOUR_S;
-	log_info("mta-sts: %s: %s%s", e->domain, why, e->policy != NULL ?
-	    "; the kept policy holds" : "");
-	job_end(job, true);
-}
-
-static void
-forget_failure(struct sts_entry *e)
-{
-	free(e->why);
-	e->why = NULL;
-	e->report = "";
-	e->retry_ms = 0;
-}
-
-static void
-on_fetched(void *arg, const struct sts_fetched *fetched)
-{
-	struct sts_job *job = arg;
-	struct sts *s = job->sts;
-	struct sts_entry *e = job->entry;
-	struct sts_policy *policy;
-	char error[256], why[WHY_MAX];
-
-	job->fetch = NULL;
-	if (fetched->body == NULL) {
-		job_failed(job, fetched->why, fetched->report);
-		return;
-	}
-	policy = sts_policy_parse(fetched->body, fetched->len, job->id, error,
-	    sizeof(error));
-	if (policy == NULL) {
-		snprintf(why, sizeof(why), "policy of mta-sts.%s: %s",
-		    e->domain, error);
-		job_failed(job, why, "sts-policy-invalid");
-		return;
-	}
-	s->stats.fetched++;
-	forget_failure(e);
-	if (sts_cache_put(s->cache, e, policy, now_s()) == -1)
-		s->stats.disk_errors++;
-	e->refresh_s = pick_refresh(e);
-	log_debug("mta-sts: %s: policy id %s %s", e->domain, policy->id,
-	    sts_mode_name(policy->mode));
-	job_end(job, false);
-}
-
-static void
-on_found_on_disk(void *arg)
-{
-	job_end(arg, true);
-}
-
-/* Has another process fetched it meanwhile? */
-static bool
-is_on_disk(struct sts_job *job)
-{
-	struct sts_entry *e = job->entry;
-
-	if (!sts_cache_reread(job->sts->cache, e) ||
-	    strcmp(e->policy->id, job->id) != 0)
-		return false;
-	sts_cache_expire(job->sts->cache, e, now_s());
-	return e->policy != NULL;
-}
-
-static void
-run_waiting(struct sts *s)
-{
-	struct sts_job *job;
-
-	while (s->nrunning < FETCHES_MAX &&
-	    (job = TAILQ_FIRST(&s->waiting)) != NULL) {
-		TAILQ_REMOVE(&s->waiting, job, next);
-		TAILQ_INSERT_TAIL(&s->running, job, next);
-		job->is_running = true;
-		s->nrunning++;
-		if (is_on_disk(job)) {
-			job->entry->refresh_s = pick_refresh(job->entry);
-			loop_later(s->loop, &job->later);
-		} else
-			job->fetch = sts_fetch(s->fetcher, job->entry->domain,
-			    on_fetched, job);
-	}
-}
-
-static struct sts_job *
-job_new(struct sts *s, struct sts_entry *e)
-{
-	struct sts_job *job = xcalloc(1, sizeof(*job));
-
-	forget_failure(e);	/* of the last one */
-	job->sts = s;
-	job->entry = e;
-	e->job = job;
-	TAILQ_INIT(&job->queries);
-	later_init(&job->later, on_found_on_disk, job);
-	return job;
-}
-
-/* Behind the others, or with them who want the same. */
-static void
-job_queue(struct sts_job *job, const char *id)
-{
-	strlcpy(job->id, id, sizeof(job->id));
-	TAILQ_INSERT_TAIL(&job->sts->waiting, job, next);
-	run_waiting(job->sts);
-}
-
-static void
-job_join(struct sts_query *q, const char *id)
-{
-	struct sts *s = q->sts;
-	struct sts_entry *e = sts_cache_need(s->cache, q->domain);
-	struct sts_job *job = e->job;
-	bool is_new = job == NULL;
-
-	if (is_new)
-		job = job_new(s, e);
-	q->job = job;
-	TAILQ_INSERT_TAIL(&job->queries, q, next);
-	if (is_new)
-		job_queue(job, id);
-}
-
-/* ---- what is done without being asked ---- */
-
-/* A domain that takes its record away lets the policy run out. */
-static void
-on_refresh_txt(void *arg, const struct dns_answer *a)
-{
-	struct sts_job *job = arg;
-	struct sts *s = job->sts;
-	struct sts_entry *e = job->entry;
-	enum sts_record_result record = STS_RECORD_NONE;
-	char id[STS_ID_MAX];
-	const char *why;
-
-	job->txt = NULL;
-	TAILQ_REMOVE(&s->refreshing, job, next);
-	if (a->status == DNS_OK)
-		record = sts_record_parse(a->txt, a->n, id, &why);
-	if (record == STS_RECORD_FOUND) {
-		job_queue(job, id);
-		return;
-	}
-	e->refresh_s = now_s() + HOUR_S;
-	/* Who has come meanwhile gets what is kept. */
-	TAILQ_INSERT_TAIL(&s->running, job, next);
-	job_end(job, true);
-}
-
-static void
-refresh(struct sts *s, struct sts_entry *e)
-{
-	struct sts_job *job = job_new(s, e);
-	char name[NAME_SIZE];
-
-	snprintf(name, sizeof(name), PREFIX "%s", e->domain);
-	TAILQ_INSERT_TAIL(&s->refreshing, job, next);
-	job->txt = dns_ask(s->dns, name, DNS_TXT, on_refresh_txt, job);
-}
-
-static void
-refresh_due(struct sts *s)
-{
-	unsigned n = 0;
-	struct sts_entry *e, *next;
-	int64_t at_s = now_s();
-
-	for (e = TAILQ_FIRST(sts_cache_kept(s->cache)); e != NULL; e = next) {
-		next = TAILQ_NEXT(e, by_use);
-		if (n == REFRESHES_MAX || !TAILQ_EMPTY(&s->waiting))
-			break;
-		if (e->job != NULL || (e->why != NULL &&
-		    e->retry_ms > loop_now_ms(s->loop)))
-			continue;
-		sts_cache_expire(s->cache, e, at_s);
-		if (e->policy == NULL)
-			continue;
-		if (e->refresh_s == 0)	/* from the folder */
-			e->refresh_s = pick_refresh(e);
-		if (e->refresh_s > at_s)
-			continue;
-		refresh(s, e);
-		n++;
-	}
-}
-
-bool
-sts_tend(struct sts *s)
-{
-	if (sts_cache_crawl(s->cache, CRAWL_FILES))
-		return true;
-	refresh_due(s);
-	return false;
-}
-
-static void
-on_tick(void *arg)
-{
-	struct sts *s = arg;
-
-	timer_set(&s->tick, sts_tend(s) ? CRAWL_MS : TICK_MS);
-}
-
 /* ---- all of it ---- */
 
 struct sts *
@@ -623,10 +284,7 @@ sts_new(struct loop *loop, struct dns *dns, const struct sts_conf *conf,
 	s->loop = loop;
 	s->dns = dns;
 	s->conf = conf;
-	TAILQ_INIT(&s->refreshing);
-	TAILQ_INIT(&s->waiting);
-	TAILQ_INIT(&s->running);
-	timer_init(&s->tick, loop, on_tick, s);
+	sts_jobs_init(s);
 	if (!conf->mta_sts)
 		return s;
 	s->cache = sts_cache_new(conf->mta_sts_cache,
@@ -637,19 +295,8 @@ sts_new(struct loop *loop, struct dns *dns, const struct sts_conf *conf,
 		sts_free(s);
 		return NULL;
 	}
-	timer_set(&s->tick, 1);
+	sts_jobs_start(s);
 	return s;
-}
-
-static void
-free_jobs(struct job_list *jobs)
-{
-	struct sts_job *job;
-
-	while ((job = TAILQ_FIRST(jobs)) != NULL) {
-		TAILQ_REMOVE(jobs, job, next);
-		job_free(job);
-	}
 }
 
 void
@@ -657,12 +304,9 @@ sts_free(struct sts *s)
 {
 	if (s == NULL)
 		return;
-	free_jobs(&s->refreshing);
-	free_jobs(&s->waiting);
-	free_jobs(&s->running);
+	sts_jobs_free(s);
 	sts_fetcher_free(s->fetcher);
 	sts_cache_free(s->cache);
-	timer_clear(&s->tick);
 	free(s);
 }
 

@@ -30,12 +30,6 @@ struct sts_cache {
 	LIST_HEAD(, sts_entry) buckets[BUCKETS];
 };
 
-static int64_t
-now_s(void)
-{
-	return clock_wall_ms() / 1000;
-}
-
 /* ---- memory ---- */
 
 static uint32_t
@@ -212,14 +206,14 @@ look_at_file(struct sts_cache *c, const char *name)
 	if (fstatat(c->folder, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    !S_ISREG(st.st_mode))
 		return;
-	if (sts_file_is_leftover(name, &st, now_s())) {
+	if (sts_file_is_leftover(name, &st, clock_wall_s())) {
 		unlinkat(c->folder, name, 0);
 		return;
 	}
 	if (!sts_file_is_name(name) || !is_changed(c, name, &st))
 		return;
 	if ((e = load(c, name)) != NULL) {
-		sts_cache_expire(c, e, now_s());
+		sts_cache_expire(c, e, clock_wall_s());
 		make_room(c);
 	}
 }

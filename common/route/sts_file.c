@@ -181,7 +181,7 @@ parse(char *text, size_t n, const char *domain, int64_t *fetched_s_r)
 	    !take(&p, "domain", &named) || strcmp(named, domain) != 0 ||
 	    !take(&p, "id", &id) || strlen(id) >= STS_ID_MAX ||
 	    !take(&p, "fetched", &fetched) || str_to_int64(fetched, 0,
-	    clock_wall_ms() / 1000 + AHEAD_S, fetched_s_r) == -1)
+	    clock_wall_s() + AHEAD_S, fetched_s_r) == -1)
 		return NULL;
 	return sts_policy_parse(p, n - (size_t)(p - text), id, error,
 	    sizeof(error));
