@@ -128,7 +128,7 @@ warn_master(struct warnings *w)
 		warning(w, s, "stop_timeout", "a reload or a stop cuts off "
 		    "deliveries that need longer; their messages may arrive "
 		    "twice");
-	if (m->log_level == LOG_LEVEL_DEBUG)
+	if (m->logging.level == LOG_LEVEL_DEBUG)
 		warning(w, s, "log_level", "for the search of a fault: every "
 		    "connection is in the log");
 	if (is_others(m->agents))
