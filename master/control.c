@@ -34,6 +34,7 @@ on_free(void *arg)
 	TAILQ_REMOVE(&m->controls, ct, next);
 	if (m->reload_asker == ct)
 		m->reload_asker = NULL;
+	upgrade_forget_asker(m, ct);
 	free(ct);
 }
 
@@ -173,6 +174,8 @@ do_command(struct control *ct, const char *command, const char *const *args,
 		master_reload(m, ct, args, nargs);
 	else if (strcmp(command, "reopen") == 0)
 		do_reopen(ct);
+	else if (strcmp(command, "upgrade") == 0)
+		master_upgrade(m, ct);
 	else if (strcmp(command, "drain") == 0) {
 		master_tell_stopping(command);
 		master_stop(m, 0);
@@ -274,12 +277,18 @@ control_listen(struct master *m, char *error, size_t size)
 }
 
 void
+control_stop_listening(struct master *m)
+{
+	listener_close(m->control_listener);
+	m->control_listener = NULL;
+}
+
+void
 control_close_all(struct master *m)
 {
 	struct control *ct;
 
-	listener_close(m->control_listener);
-	m->control_listener = NULL;
+	control_stop_listening(m);
 	TAILQ_FOREACH(ct, &m->controls, next) {
 		if (ct->channel == NULL)
 			continue;

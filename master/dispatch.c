@@ -256,7 +256,8 @@ static bool
 is_closed(const struct submitter *s)
 {
 	return s->master->state == MASTER_STOPPING ||
-	    (s->master->state == MASTER_CLOSING && s->door == NULL);
+	    (s->master->state == MASTER_CLOSING && s->door == NULL &&
+	    (!s->master->is_replaced || s->master->is_refusing));
 }
 
 /* sv: its queue is full; NULL: there is no relay of this name, or no more is

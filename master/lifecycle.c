@@ -16,11 +16,13 @@
 #include "paths.h"
 
 #define FLUSH_LIMIT_MS	2000
+#define REFUSE_MS	1000	/* before connections are cut */
 
 static void	 on_started(void *);
 static void	 on_reloaded(void *);
 static void	 on_tick(void *);
 static void	 on_flush_limit(void *);
+static void	 on_replaced_limit(void *);
 
 struct master *
 master_new(struct loop *loop, const char *path)
@@ -38,6 +40,8 @@ master_new(struct loop *loop, const char *path)
 	TAILQ_INIT(&m->controls);
 	timer_init(&m->tick, loop, on_tick, m);
 	timer_init(&m->flush_limit, loop, on_flush_limit, m);
+	timer_init(&m->replaced_limit, loop, on_replaced_limit, m);
+	m->ready_fd = -1;
 	return m;
 }
 
@@ -61,6 +65,7 @@ master_free(struct master *m)
 	control_close_all(m);
 	timer_clear(&m->tick);
 	timer_clear(&m->flush_limit);
+	timer_clear(&m->replaced_limit);
 	loop_turn(m->loop, 0);
 	sockets_clear(&m->sockets);
 	reaper_free(m->reaper);
@@ -323,7 +328,6 @@ open_sockets(struct master *m, char *error, size_t size)
 	    (status = submit_listen(m, error, size)) != 0 ||
 	    (status = open_doors(m, m->config, error, size)) != 0)
 		return status;
-	sockets_drop_unused(&m->sockets);
 	if (pid_file == NULL)
 		return 0;
 	if (daemon_pid_file(pid_file, error, size) == -1)
@@ -356,6 +360,8 @@ on_started(void *arg)
 	commit(m, m->rollout);
 	rollout_free(m->rollout);
 	m->rollout = NULL;
+	sockets_keep(&m->sockets);
+	sockets_drop_unused(&m->sockets);
 	m->state = MASTER_RUNNING;
 	m->started_ms = clock_wall_ms();
 	warn_user(m->config);
@@ -392,6 +398,7 @@ master_start(struct master *m, void (*started)(void *, int), void *arg)
 	if (status != 0)
 		conf_fault(config->conf, 0, NULL, NULL,
 		    "[master] log_file: %s", error);
+	upgrade_open_errors(m);
 	tell_start(m);
 	m->rollout = rollout_start(m->loop, m->reaper, config, NULL, 0,
 	    on_started, m);
@@ -482,13 +489,23 @@ reload_over(struct master *m, int status)
 
 	m->reload_asker = NULL;
 	forget_names(m);
+	if (m->state == MASTER_RUNNING)
+		systemd_status("READY=1", status == EX_OK ? "running, %u "
+		    "relays" : "running, %u relays; the last reload was "
+		    "refused", m->config->nrelays);
 	control_exit(asker, status);
 	rollout_free(m->rollout);
 	m->rollout = NULL;
-	if (m->reload_again && m->state == MASTER_RUNNING) {
-		m->reload_again = false;
-		master_reload(m, NULL, NULL, 0);
-	}
+	master_reload_again(m);
+}
+
+void
+master_reload_again(struct master *m)
+{
+	if (!m->reload_again || m->state != MASTER_RUNNING)
+		return;
+	m->reload_again = false;
+	master_reload(m, NULL, NULL, 0);
 }
 
 /* What became of one of some that were named. */
@@ -612,18 +629,21 @@ master_reload(struct master *m, struct control *asker,
 	char text[512];
 	struct event_line e;
 
-	if (m->state != MASTER_RUNNING || m->rollout != NULL) {
+	if (m->state != MASTER_RUNNING || m->rollout != NULL ||
+	    m->upgrade != NULL) {
 		if (asker == NULL) {
 			m->reload_again = m->state < MASTER_CLOSING;
 			return;
 		}
 		control_printf(asker, "%s\n", m->state >= MASTER_CLOSING ?
-		    "nexthop-master is stopping" : "a reload is under way");
+		    "nexthop-master is stopping" : m->upgrade != NULL ?
+		    "an upgrade is under way" : "a reload is under way");
 		control_exit(asker, EX_TEMPFAIL);
 		return;
 	}
 	m->reload_asker = asker;
 	keep_names(m, names, n);
+	systemd_reloading();
 	if (event_begin(&e, EVENT_RELOADING, NULL)) {
 		event_text(&e, "file", m->path);
 		event_end(&e);
@@ -661,9 +681,10 @@ static void
 begin_stop(struct master *m)
 {
 	m->state = MASTER_CLOSING;
-	daemon_notify("STOPPING=1");
+	systemd_status("STOPPING=1", "stopping");
 	submit_stop_listening(m);
 	master_need_tick(m);
+	upgrade_cancel(m->upgrade);
 	if (m->rollout != NULL) {
 		control_printf(m->reload_asker,
 		    "nexthop-master is stopping\n");
@@ -682,6 +703,7 @@ master_stop(struct master *m, int64_t limit_ms)
 	}
 	if (m->state == MASTER_RUNNING)
 		begin_stop(m);
+	m->is_replaced = false;		/* no longer just that */
 	if (m->state == MASTER_CLOSING && !TAILQ_EMPTY(&m->doors)) {
 		m->stop_at_ms = limit_ms == 0 ? 0 : loop_now_ms(m->loop) +
 		    limit_ms;
@@ -693,6 +715,76 @@ master_stop(struct master *m, int64_t limit_ms)
 		}
 	} else
 		stop_services(m, limit_ms);
+}
+
+/* ---- another master took over ---- */
+
+static void
+on_replaced_limit(void *arg)
+{
+	struct master *m = arg;
+
+	if (m->state != MASTER_CLOSING)
+		return;
+	if (!m->is_refusing && m->nsubmitters > 0) {
+		log_warning("%u submitters did not leave in time",
+		    m->nsubmitters);
+		m->is_refusing = true;
+		timer_set(&m->replaced_limit, REFUSE_MS);
+		return;
+	}
+	master_stop(m, m->config->master->stop_timeout_ms + 1);
+}
+
+/* "Connect anew for what is to come": those who are there. */
+static void
+drain_submitters(struct master *m)
+{
+	struct submitter *s;
+	struct buf *out;
+	size_t start;
+
+	TAILQ_FOREACH(s, &m->submitters, next) {
+		if (s->door != NULL || s->channel == NULL)
+			continue;
+		out = channel_out(s->channel);
+		start = buf_len(out);
+		if (frame_put_bare(out, FRAME_DRAIN, 0) == 0)
+			channel_queued(s->channel, start, -1);
+	}
+}
+
+void
+master_hand_over(struct master *m)
+{
+	int64_t limit_ms = m->config->master->stop_timeout_ms + 1;
+	struct door *d, *next;
+
+	m->state = MASTER_CLOSING;
+	m->is_replaced = true;
+	m->sockets.is_handed_over = true;
+	unsetenv("NOTIFY_SOCKET");	/* systemd listens to the new one */
+	free(m->pid_file);
+	m->pid_file = NULL;
+	submit_stop_listening(m);
+	control_stop_listening(m);
+	drain_submitters(m);
+	for (d = TAILQ_FIRST(&m->doors); d != NULL; d = next) {
+		next = TAILQ_NEXT(d, next);
+		door_end(d, limit_ms);
+	}
+	m->stop_at_ms = 0;
+	timer_set(&m->replaced_limit, limit_ms);
+	master_need_tick(m);
+	master_check_stopped(m);
+}
+
+/* CLOSING: whether anything may still come in. */
+static bool
+is_closed(const struct master *m)
+{
+	return TAILQ_EMPTY(&m->doors) &&
+	    (!m->is_replaced || TAILQ_EMPTY(&m->submitters));
 }
 
 void
@@ -719,6 +811,9 @@ finish(struct master *m)
 {
 	struct event_line e;
 
+	if (m->is_finished)
+		return;
+	m->is_finished = true;
 	timer_stop(&m->flush_limit);
 	if (m->pid_file != NULL)
 		unlink(m->pid_file);
@@ -740,7 +835,7 @@ master_check_stopped(struct master *m)
 
 	int64_t left_ms = 0;
 
-	if (m->state == MASTER_CLOSING && TAILQ_EMPTY(&m->doors)) {
+	if (m->state == MASTER_CLOSING && is_closed(m)) {
 		if (m->stop_at_ms != 0 && (left_ms = m->stop_at_ms -
 		    loop_now_ms(m->loop)) < 1)
 			left_ms = 1;

@@ -17,7 +17,9 @@
  *	submit		submitters' connections
  *	control		the operator's connections
  *	logging		where the master and its agents log
+ *	systemd		its sockets, its watchdog, what it wants to hear
  *	lifecycle	start, reload, stop
+ *	upgrade		another master takes over
  *	status		what there is, for people and programs
  *	metrics		what was counted, for Prometheus
  *	operator, sender, probe, sandbox_test, top
@@ -54,6 +56,7 @@ struct rollout;
 struct service;
 struct share;
 struct submitter;
+struct upgrade;
 
 #define SUBMIT_WINDOW		4096	/* open deliveries of a submitter */
 #define SUBMIT_RCPTS_MAX	100000	/* open recipients of a submitter */
@@ -219,6 +222,8 @@ struct process {		/* embedded in its owner */
 
 struct reaper	*reaper_new(struct loop *);
 void		 reaper_free(struct reaper *);
+/* One that was started elsewhere: it is told of the end. */
+void		 reaper_add(struct reaper *, struct process *, pid_t);
 void		 reaper_kill_all(struct reaper *, int sig);
 void		 reaper_each(struct reaper *, void (*)(struct process *));
 /* Before exit, all being killed: waits, but not long, until they are gone. */
@@ -555,6 +560,7 @@ void		 listener_close(struct listener *);
 /* ---- control.c ---- */
 
 int	 control_listen(struct master *, char *error, size_t);
+void	 control_stop_listening(struct master *);
 void	 control_close_all(struct master *);
 /* COMMAND of a door. */
 void	 control_door_command(struct master *, struct child *,
@@ -628,6 +634,21 @@ void	 logging_reloaded(struct master *);
 const char *logging_needs_restart(const struct logging_conf *,
 	    const struct logging_conf *);
 
+/* ---- systemd.c ---- */
+
+struct watchdog;
+
+/* How many descriptors from 3 on systemd gave us; and their adoption. */
+unsigned	 systemd_inherited(void);
+void		 systemd_adopt(struct sockets *, unsigned n);
+/* NULL: none is wanted. */
+struct watchdog	*systemd_watchdog(struct loop *);
+void		 systemd_watchdog_stop(struct watchdog *);
+void		 systemd_reloading(void);
+/* state: lines such as READY=1, or ""; what else is the STATUS. */
+void		 systemd_status(const char *state, const char *fmt, ...)
+		    __attribute__((format(printf, 2, 3)));
+
 /* ---- lifecycle.c ---- */
 
 enum master_state {
@@ -668,6 +689,13 @@ struct master {
 	size_t		 nreload_names;
 	bool		 reload_again;
 	int64_t		 stop_at_ms;	/* of CLOSING; 0: no limit */
+	struct upgrade	*upgrade;	/* under way, or NULL */
+	int		 ready_fd;	/* of the master whose place we take;
+					 * -1: of nobody */
+	bool		 is_replaced;	/* CLOSING: another one took ours */
+	bool		 is_refusing;	/* is_replaced: its time is over */
+	struct timer	 replaced_limit;
+	bool		 is_finished;
 	void		(*started)(void *arg, int status);
 	void		*arg;
 };
@@ -691,14 +719,31 @@ struct door	*master_door(const struct master *, enum conf_kind,
  * what they are; n 0: all that changed. */
 void		 master_reload(struct master *, struct control *asker,
 		    const char *const *names, size_t n);
+/* One that was asked for while it could not be. */
+void		 master_reload_again(struct master *);
 /* limit_ms 0: none.  Another call can only shorten it.  The loop stops with
  * status 0 at the end. */
 void		 master_stop(struct master *, int64_t limit_ms);
 void		 master_stop_now(struct master *);
 /* The event of a stop; by what it comes: "drain", "signal 15 (Terminated)". */
 void		 master_tell_stopping(const char *how);
+/* Another master took over: end when submitters and doors have gone. */
+void		 master_hand_over(struct master *);
 /* Something ended; is it the last? */
 void		 master_check_stopped(struct master *);
+
+/* ---- upgrade.c ---- */
+
+void		 master_upgrade(struct master *, struct control *asker);
+void		 upgrade_cancel(struct upgrade *);
+void		 upgrade_forget_asker(struct master *, const struct control *);
+/* How many descriptors from 3 on are ours to take over; 0: we were started
+ * by no master. */
+unsigned	 upgrade_inherited(void);
+void		 upgrade_adopt(struct master *);
+/* Faults that are to come go to the old master. */
+void		 upgrade_open_errors(struct master *);
+void		 upgrade_started(struct master *, int status);
 
 /* ---- the nexthop command ---- */
 

@@ -20,8 +20,14 @@
 struct process_state {
 	struct loop	*loop;
 	struct master	*master;
+	struct watchdog	*watchdog;
 	int		 ready_fd;	/* of the waiting parent, or -1 */
 	unsigned	 nterm;
+};
+
+struct inherited {		/* descriptors from 3 on */
+	unsigned	 upgrade;	/* from the master before us */
+	unsigned	 systemd;
 };
 
 static void
@@ -29,12 +35,21 @@ on_started(void *arg, int status)
 {
 	struct process_state *p = arg;
 
+	struct master *m = p->master;
+	/* Before it names us systemd's main process is the old one. */
+	bool is_upgrade = m->ready_fd != -1;
+
 	daemon_ready(p->ready_fd, status);
 	p->ready_fd = -1;
-	if (status != 0)
+	upgrade_started(m, status);
+	if (status != 0) {
 		loop_stop(p->loop, status);
-	else
-		daemon_notify("READY=1");
+		return;
+	}
+	if (!is_upgrade)
+		systemd_status("READY=1", "running, %u relays",
+		    m->config->nrelays);
+	p->watchdog = systemd_watchdog(p->loop);
 }
 
 static void
@@ -60,6 +75,16 @@ on_usr1(evutil_socket_t sig, short what, void *arg)
 }
 
 static void
+on_usr2(evutil_socket_t sig, short what, void *arg)
+{
+	struct process_state *p = arg;
+
+	(void)sig;
+	(void)what;
+	master_upgrade(p->master, NULL);
+}
+
+static void
 on_term(evutil_socket_t sig, short what, void *arg)
 {
 	struct process_state *p = arg;
@@ -77,17 +102,24 @@ on_term(evutil_socket_t sig, short what, void *arg)
 }
 
 static int
-run(const char *path, bool is_background)
+run(const char *path, bool is_background, const struct inherited *in)
 {
 	struct process_state p = { .ready_fd = -1 };
-	struct event ev_hup, ev_usr1, ev_term, ev_int;
+	struct event ev_hup, ev_usr1, ev_usr2, ev_term, ev_int;
 	int status;
 
-	if (is_background)
+	if (is_background && in->upgrade == 0)
 		p.ready_fd = daemon_fork();
 	p.loop = loop_new();
 	p.master = master_new(p.loop, path);
 	p.master->is_background = is_background;
+	if (in->upgrade > 0)
+		upgrade_adopt(p.master);
+	else
+		systemd_adopt(&p.master->sockets, in->systemd);
+	event_assign(&ev_usr2, loop_base(p.loop), SIGUSR2,
+	    EV_SIGNAL | EV_PERSIST, on_usr2, &p);
+	event_add(&ev_usr2, NULL);
 	event_assign(&ev_hup, loop_base(p.loop), SIGHUP,
 	    EV_SIGNAL | EV_PERSIST, on_hup, &p);
 	event_assign(&ev_usr1, loop_base(p.loop), SIGUSR1,
@@ -102,7 +134,9 @@ run(const char *path, bool is_background)
 	event_add(&ev_int, NULL);
 	master_start(p.master, on_started, &p);
 	status = loop_run(p.loop);
+	systemd_watchdog_stop(p.watchdog);
 	master_free(p.master);
+	event_del(&ev_usr2);
 	event_del(&ev_hup);
 	event_del(&ev_usr1);
 	event_del(&ev_term);
@@ -113,7 +147,7 @@ run(const char *path, bool is_background)
 
 /* Descriptors 0 to 2 exist, and hold nothing that was meant for others. */
 static void
-settle(void)
+settle(const struct inherited *in)
 {
 	int fd;
 
@@ -125,7 +159,7 @@ settle(void)
 		close(fd);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	closefrom(STDERR_FILENO + 1);
+	closefrom(STDERR_FILENO + 1 + (int)(in->upgrade + in->systemd));
 	umask(022);
 	raise_files_limit();
 	if (chdir("/") == -1)
@@ -185,6 +219,7 @@ int
 main(int argc, char **argv)
 {
 	bool is_background = true;
+	struct inherited in;
 	char *path = NULL;
 	int i, status;
 
@@ -212,8 +247,10 @@ main(int argc, char **argv)
 	if (path == NULL)
 		path = config_default_path();
 	log_open("nexthop-master");
-	settle();
-	status = run(path, is_background);
+	in.upgrade = upgrade_inherited();
+	in.systemd = in.upgrade > 0 ? 0 : systemd_inherited();
+	settle(&in);
+	status = run(path, is_background, &in);
 	free(path);
 	return status;
 }

@@ -43,6 +43,8 @@ static const struct command commands[] = {
 	{ "reload",	"read the configuration again, for all or some relays",
 	    cmd_control },
 	{ "reopen",	"open the log file again", cmd_control },
+	{ "upgrade",	"have the installed nexthop-master take over",
+	    cmd_control },
 	{ "drain",	"finish everything, then stop", cmd_control },
 	{ "stop",	"finish what runs within stop_timeout, then stop",
 	    cmd_control },

@@ -58,6 +58,8 @@ on_closed(void *arg, const char *error)
 {
 	struct conversation *c = arg;
 
+	if (c->is_over)
+		return;
 	c->is_over = true;
 	if (c->ends_by_close && error == NULL)
 		c->status = EX_OK;

@@ -1,7 +1,9 @@
 /*
- * sender.c - `nexthop submit`: deliveries over one connection to the master,
+ * sender.c - `nexthop submit`: deliveries over a connection to the master,
  * answers as rows.  When the master goes away, what was sent is in doubt and
- * what was not is told apart from it.
+ * what was not is told apart from it.  When another one takes its place (DRAIN)
+ * a new connection takes further messages, and the old one ends with its last
+ * answer.
  */
 #include "master.h"
 
@@ -26,19 +28,28 @@
 #define OUT_ENOUGH	(256 * 1024)	/* then wait until it has left */
 #define CANCEL_WAIT_MS	2000
 
+struct link {			/* a connection */
+	LIST_ENTRY(link) next;
+	struct sender	*sender;
+	struct channel	*channel;	/* NULL once lost */
+	uint32_t	 window;	/* 0 before READY */
+	uint32_t	 open;		/* deliveries */
+	uint32_t	 first, last;	/* messages; last 0: up to the newest */
+	bool		 is_draining;
+};
+
 struct sender {
 	struct loop	*loop;
 	struct cli	*cli;
 	struct cli_rows	*rows;
 	const char	*path;		/* of the socket */
 	const char	*relay;		/* "" = the only one */
-	struct channel	*channel;	/* NULL once lost */
-	uint32_t	 window;	/* 0 before READY */
+	struct link	*link;		/* for what is to come; NULL: lost */
+	LIST_HEAD(, link) links;	/* that one, and those that drain */
 	uint32_t	 parts;
 	uint32_t	 next;		/* message, from 1 */
 	uint32_t	 next_part;
 	uint32_t	 running;	/* messages */
-	uint32_t	 open;		/* deliveries */
 	uint32_t	*open_parts;	/* of each message started */
 	int64_t		 last_ms;
 	struct timer	 gap, cancel_wait;
@@ -104,12 +115,40 @@ lose(struct sender *s, const char *fmt, ...)
 	if (vasprintf(&s->lost, fmt, ap) == -1)
 		err(EX_OSERR, "vasprintf");
 	va_end(ap);
-	channel_free(s->channel);
-	s->channel = NULL;
+	s->link = NULL;
 	give_up(s);
 }
 
+static void
+link_free(struct link *l)
+{
+	LIST_REMOVE(l, next);
+	channel_free(l->channel);
+	free(l);
+}
+
 /* ---- sending ---- */
+
+static struct link *link_new(struct sender *, int fd);
+
+static int
+connect_to(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlcpy(sun.sun_path, path, sizeof(sun.sun_path)) >=
+	    sizeof(sun.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+		return -1;
+	if (connect(fd, (struct sockaddr *)(void *)&sun, sizeof(sun)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
 
 /* Messages count from 1, so it is never 0. */
 static uint64_t
@@ -134,7 +173,7 @@ body_fd(const struct body *body)
 static void
 send_part(struct sender *s)
 {
-	struct buf *out = channel_out(s->channel);
+	struct buf *out = channel_out(s->link->channel);
 	size_t start = buf_len(out);
 	struct rcpt rcpts[ENVELOPE_RCPT_MAX];
 	struct envelope env;
@@ -145,8 +184,8 @@ send_part(struct sender *s)
 	env.relay = s->relay;
 	if (frame_put_deliver(out, id, &env) == -1)
 		errx(EX_USAGE, "the envelope is too long for a frame");
-	channel_queued(s->channel, start, body_fd(&env.body));
-	s->open++;
+	channel_queued(s->link->channel, start, body_fd(&env.body));
+	s->link->open++;
 	if (s->next_part++ == 0) {
 		s->running++;
 		s->open_parts[s->next - 1] = s->parts;
@@ -156,6 +195,24 @@ send_part(struct sender *s)
 		s->next++;
 		s->next_part = 0;
 	}
+}
+
+/* A new connection in the place of one that drains.  Where there is none the
+ * old one must do: it takes what we send as long as it can. */
+static void
+link_replace(struct sender *s)
+{
+	struct link *old = s->link;
+	int fd;
+
+	if ((fd = connect_to(s->path)) == -1) {
+		old->is_draining = false;
+		return;
+	}
+	old->last = s->next - 1;
+	s->link = link_new(s, fd);
+	if (old->open == 0)
+		link_free(old);
 }
 
 static bool
@@ -180,10 +237,18 @@ send_more(void *arg)
 {
 	struct sender *s = arg;
 
-	while (s->channel != NULL && !s->is_cancelled &&
-	    s->open < s->window && s->next <= s->cli->count &&
-	    channel_pending(s->channel) < OUT_ENOUGH && may_start(s))
+	while (s->link != NULL && !s->is_cancelled) {
+		/* Parts of a message stay together. */
+		if (s->link->is_draining && s->next_part == 0 &&
+		    s->next <= s->cli->count)
+			link_replace(s);
+		if (s->link->open >= s->link->window ||
+		    s->next > s->cli->count ||
+		    channel_pending(s->link->channel) >= OUT_ENOUGH ||
+		    !may_start(s))
+			return;
 		send_part(s);
+	}
 }
 
 /* ---- receiving ---- */
@@ -229,31 +294,35 @@ take_result(struct sender *s, const struct frame *f)
 }
 
 static void
-take_done(struct sender *s, const struct frame *f)
+take_done(struct link *l, const struct frame *f)
 {
+	struct sender *s = l->sender;
 	uint32_t m = (uint32_t)(f->id >> 32);
 
-	if (!is_sent(s, f->id) || s->open_parts[m - 1] == 0) {
+	if (!is_sent(s, f->id) || s->open_parts[m - 1] == 0 || l->open == 0) {
 		lose(s, "%s: DONE of a delivery that is not open", s->path);
 		return;
 	}
-	s->open--;
+	l->open--;
 	if (--s->open_parts[m - 1] == 0)
 		s->running--;
 	loop_later(s->loop, &s->send_later);
 	check_complete(s);
+	if (l != s->link && l->open == 0)
+		link_free(l);
 }
 
 static void
-take_ready(struct sender *s, const struct frame *f)
+take_ready(struct link *l, const struct frame *f)
 {
+	struct sender *s = l->sender;
 	struct attr a;
 	size_t at = 0;
 
 	while (frame_next(f, &at, &a) == 1)
 		if (a.tag == ATTR_WINDOW)
-			attr_u32(&a, &s->window);
-	if (s->window == 0)
+			attr_u32(&a, &l->window);
+	if (l->window == 0)
 		lose(s, "%s: READY without a window", s->path);
 	loop_later(s->loop, &s->send_later);
 }
@@ -261,11 +330,14 @@ take_ready(struct sender *s, const struct frame *f)
 static void
 on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 {
-	struct sender *s = arg;
+	struct link *l = arg;
+	struct sender *s = l->sender;
 
 	(void)bytes;
 	if (fd != -1)
 		close(fd);
+	if (s->lost != NULL)
+		return;
 	if (s->cli->trace)
 		warnx("trace: %s frame, id %ju, %u bytes",
 		    frame_type_name(f->type), (uintmax_t)f->id, f->len);
@@ -274,13 +346,17 @@ on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 	case FRAME_STAGE:
 		break;
 	case FRAME_READY:
-		take_ready(s, f);
+		take_ready(l, f);
 		break;
 	case FRAME_RESULT:
 		take_result(s, f);
 		break;
 	case FRAME_DONE:
-		take_done(s, f);
+		take_done(l, f);
+		break;
+	case FRAME_DRAIN:
+		l->is_draining = true;
+		loop_later(s->loop, &s->send_later);
 		break;
 	default:
 		lose(s, "%s: unexpected %s frame", s->path,
@@ -288,13 +364,40 @@ on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 	}
 }
 
+/* Only what went that way is in doubt. */
+static void
+lose_old(struct link *l)
+{
+	struct arena *arena = arena_new(4096);
+	struct sender *s = l->sender;
+	struct reply r;
+	uint32_t m;
+
+	reply_cause(&r, arena, STAGE_NONE, CAUSE_MASTER_LOST);
+	for (m = l->first; m <= l->last; m++)
+		if (s->open_parts[m - 1] > 0) {
+			answer_rest(s, m, m, &r);
+			s->open_parts[m - 1] = 0;
+			s->running--;
+		}
+	arena_free(arena);
+	link_free(l);
+	loop_later(s->loop, &s->send_later);
+	check_complete(s);
+}
+
 static void
 on_closed(void *arg, const char *error)
 {
-	struct sender *s = arg;
+	struct link *l = arg;
+	struct sender *s = l->sender;
 
 	if (cli_rows_complete(s->rows)) {	/* nothing is missed */
 		loop_stop(s->loop, 0);
+		return;
+	}
+	if (l != s->link && s->lost == NULL) {
+		lose_old(l);
 		return;
 	}
 	lose(s, "%s: connection lost%s%s", s->path, error != NULL ? ": " : "",
@@ -304,29 +407,60 @@ on_closed(void *arg, const char *error)
 static void
 on_drained(void *arg)
 {
-	send_more(arg);
+	struct link *l = arg;
+
+	send_more(l->sender);
 }
 
 static const struct channel_ops channel_ops = {
 	on_frame, on_closed, on_drained
 };
 
+static struct link *
+link_new(struct sender *s, int fd)
+{
+	struct link *l = xcalloc(1, sizeof(*l));
+
+	l->sender = s;
+	l->first = s->next;
+	l->channel = channel_new(s->loop, fd, OUT_MAX, &channel_ops, l);
+	LIST_INSERT_HEAD(&s->links, l, next);
+	return l;
+}
+
 /* ---- Ctrl-C ---- */
+
+static struct link *
+link_of(const struct sender *s, uint32_t m)
+{
+	struct link *l;
+
+	LIST_FOREACH(l, &s->links, next)
+		if (l == s->link ? m >= l->first : m >= l->first &&
+		    m <= l->last)
+			return l;
+	return NULL;
+}
 
 static void
 cancel_part(struct sender *s, uint32_t m, uint32_t part)
 {
-	struct buf *out = channel_out(s->channel);
-	size_t start = buf_len(out);
+	struct link *l = link_of(s, m);
+	struct buf *out;
+	size_t start;
 	int64_t rcpt;
 	uint32_t i;
 
+	if (l == NULL)
+		return;
+	out = channel_out(l->channel);
+	start = buf_len(out);
 	for (i = 0; (rcpt = rcpt_of(s, part, i)) != -1; i++)
 		if (!cli_rows_has(s->rows, m, (uint32_t)rcpt))
 			break;
 	if (rcpt != -1 && frame_put_bare(out, FRAME_CANCEL,
 	    delivery_id(m, part)) == 0)
-		channel_queued(s->channel, start, -1);
+		channel_queued(l->channel, start, -1);
 }
 
 static void
@@ -343,7 +477,7 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig;
 	(void)what;
-	if (s->is_cancelled || s->channel == NULL) {
+	if (s->is_cancelled || s->link == NULL) {
 		give_up(s);
 		return;
 	}
@@ -390,25 +524,6 @@ prepare_body(struct body *body)
 	return 0;
 }
 
-static int
-connect_to(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlcpy(sun.sun_path, path, sizeof(sun.sun_path)) >=
-	    sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
-		return -1;
-	if (connect(fd, (struct sockaddr *)(void *)&sun, sizeof(sun)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 static void
 sender_start(struct sender *s)
 {
@@ -426,8 +541,7 @@ sender_start(struct sender *s)
 	if ((fd = connect_to(s->path)) == -1)
 		lose(s, "cannot connect to %s: %s", s->path, strerror(errno));
 	else
-		s->channel = channel_new(s->loop, fd, OUT_MAX, &channel_ops,
-		    s);
+		s->link = link_new(s, fd);
 }
 
 int
@@ -438,6 +552,7 @@ sender_run(struct cli *cli, const char *path, const char *relay)
 
 	if (prepare_body(&cli->body) == -1)
 		return EX_OSERR;
+	LIST_INIT(&s.links);
 	s.loop = loop_new();
 	s.rows = cli_rows_new(cli, stdout);
 	s.parts = cli_parts(cli);
@@ -452,7 +567,8 @@ sender_run(struct cli *cli, const char *path, const char *relay)
 		event_del(&s.ev_term);
 		timer_clear(&s.gap);
 		timer_clear(&s.cancel_wait);
-		channel_free(s.channel);
+		while (!LIST_EMPTY(&s.links))
+			link_free(LIST_FIRST(&s.links));
 		loop_forget(s.loop, &s.send_later);
 		loop_turn(s.loop, 0);
 	}

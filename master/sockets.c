@@ -252,7 +252,7 @@ static void
 close_socket(struct sockets *s, struct listen_socket *l)
 {
 	close(l->fd);
-	if (!l->is_given && !s->is_handed_over && is_our_path(l))
+	if (l->whose == SOCKET_OWN && !s->is_handed_over && is_our_path(l))
 		unlink(l->address + 5);
 	TAILQ_REMOVE(&s->all, l, next);
 	free(l);
@@ -309,7 +309,7 @@ sockets_open(struct sockets *s, const char *address,
 	/* How a socket of systemd's looks is told in its unit. */
 	if (l == NULL)
 		l = open_new(s, address, look, error, size, status_r);
-	else if (!l->is_given && is_our_path(l) &&
+	else if (l->whose != SOCKET_GIVEN && is_our_path(l) &&
 	    set_look(address + 5, look, error, size) == -1) {
 		*status_r = EX_CANTCREAT;
 		return NULL;
@@ -327,7 +327,7 @@ sockets_release(struct sockets *s, struct listen_socket *l)
 }
 
 int
-sockets_adopt(struct sockets *s, int fd, bool is_given, char *error,
+sockets_adopt(struct sockets *s, int fd, enum socket_whose whose, char *error,
     size_t size)
 {
 	char text[SOCKET_TEXT_MAX] = "";
@@ -343,8 +343,18 @@ sockets_adopt(struct sockets *s, int fd, bool is_given, char *error,
 	}
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	add(s, text, fd)->is_given = is_given;
+	add(s, text, fd)->whose = whose;
 	return 0;
+}
+
+void
+sockets_keep(struct sockets *s)
+{
+	struct listen_socket *l;
+
+	TAILQ_FOREACH(l, &s->all, next)
+		if (l->whose == SOCKET_LENT)
+			l->whose = SOCKET_OWN;
 }
 
 void
@@ -356,8 +366,10 @@ sockets_drop_unused(struct sockets *s)
 		next = TAILQ_NEXT(l, next);
 		if (l->refs > 0)
 			continue;
-		log_warning("socket %s: handed to us, but nothing of the "
-		    "configuration listens there; closed", l->address);
+		if (l->whose == SOCKET_GIVEN)
+			log_warning("socket %s: handed to us by systemd, but "
+			    "nothing of the configuration listens there; "
+			    "closed", l->address);
 		close_socket(s, l);
 	}
 }

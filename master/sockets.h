@@ -19,12 +19,18 @@
 
 #define SOCKET_TEXT_MAX	(ADDR_TEXT_MAX + 16)
 
+enum socket_whose {		/* who removes the path */
+	SOCKET_OWN,		/* we, when nobody holds it any more */
+	SOCKET_GIVEN,		/* systemd */
+	SOCKET_LENT		/* the master whose place we are to take */
+};
+
 struct listen_socket {
 	TAILQ_ENTRY(listen_socket) next;
 	char		 address[SOCKET_TEXT_MAX];
 	int		 fd;
 	unsigned	 refs;
-	bool		 is_given;	/* by systemd, whose the path is */
+	enum socket_whose whose;
 	bool		 has_inode;	/* of a UNIX socket's path */
 	dev_t		 dev;
 	ino_t		 ino;
@@ -64,8 +70,10 @@ struct listen_socket *sockets_open(struct sockets *, const char *address,
 /* The last one closes it and removes its path. */
 void		 sockets_release(struct sockets *, struct listen_socket *);
 /* Takes a descriptor that we were started with; -1 with a text: closed. */
-int		 sockets_adopt(struct sockets *, int fd, bool is_given,
+int		 sockets_adopt(struct sockets *, int fd, enum socket_whose,
 		    char *error, size_t);
+/* What was lent is ours from now on. */
+void		 sockets_keep(struct sockets *);
 /* What nobody has opened is closed, each with a line in the log. */
 void		 sockets_drop_unused(struct sockets *);
 

@@ -95,6 +95,13 @@ reaper_free(struct reaper *reaper)
 }
 
 void
+reaper_add(struct reaper *reaper, struct process *p, pid_t pid)
+{
+	p->pid = pid;
+	LIST_INSERT_HEAD(&reaper->processes, p, next);
+}
+
+void
 reaper_kill_all(struct reaper *reaper, int sig)
 {
 	struct process *p;

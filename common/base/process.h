@@ -26,7 +26,7 @@ int	flush_stdout(int status);
 
 /* ---- starting a program ---- */
 
-#define PROCESS_FDS_MAX	8
+#define PROCESS_FDS_MAX	256
 
 struct process_limit {
 	int		 resource;	/* RLIMIT_CPU ... */

@@ -17,7 +17,8 @@ import socket
 import struct
 import sys
 
-HELO, READY, DELIVER, RESULT, DONE, CANCEL = 1, 3, 4, 6, 7, 9   # frame types
+# frame types
+HELO, READY, DELIVER, RESULT, DONE, CANCEL, DRAIN = 1, 3, 4, 6, 7, 9, 11
 RELAY, WINDOW, SENDER, RCPT, BODY, BODY_RANGE = 5, 9, 17, 18, 36, 37
 INDEX, REPLY, TEXT = 50, 51, 52
 
@@ -50,6 +51,9 @@ class Connection:
         self.sock.connect(path)
         self.received = b''
         self.window = None
+        # Another master takes over: open a new Connection for what is to come.
+        # What is open is still answered on this one; close it after that.
+        self.draining = False
 
     def read_frame(self):
         """(type, id, body) of the next frame; None at the end."""
@@ -59,6 +63,9 @@ class Connection:
                 if len(self.received) >= length:
                     body = self.received[HEADER.size:length]
                     self.received = self.received[length:]
+                    if kind == DRAIN:
+                        self.draining = True
+                        continue
                     return kind, ident, body
             data = self.sock.recv(65536)
             if not data:

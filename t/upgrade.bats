@@ -1,0 +1,276 @@
+#!/usr/bin/env bats
+# nexthop upgrade: another master takes over the sockets, the old one finishes
+# what it has.
+
+# shellcheck disable=SC2154 # port is set by the helpers
+
+load lib/nexthop
+
+setup()
+{
+	nh_setup
+	DOOR=$NH_ROOT/t/lib/door.py
+	MASTER_LINES=("pid_file = $D/pid" )
+	# A program of its own, to be replaced.
+	mkdir sbin
+	cp "$NH_BUILD/sbin/nexthop-master" sbin/
+	MASTER_LINES+=("agents = $NH_BUILD/libexec/nexthop")
+}
+
+# The last of them is nobody's child here.
+teardown()
+{
+	nh stop >/dev/null 2>&1 || :
+	nh_until 10 nh_none_left || :
+	nh_teardown
+}
+
+conf()
+{
+	nh_conf "${MASTER_LINES[@]}" <<-EOC
+	[relay out]
+	${RELAY:-type = blackhole}
+	$(printf '%s\n' "$@")
+	EOC
+}
+
+start()
+{
+	"$D/sbin/nexthop-master" -c "$CONF" --foreground >>"$LOG" 2>&1 \
+		</dev/null 3>&- &
+	MASTER=$!
+	nh_until 25 nh_is_up
+	nh status >/dev/null
+}
+
+gone()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
+pid()
+{
+	nh status --output=json | python3 -c 'import json, sys
+print(json.load(sys.stdin)["pid"])'
+}
+
+submit()
+{
+	nh submit --relay=out --output=tsv --from=s@x.test "$@" a@x.test <"$D/M"
+}
+
+@test "another process takes over, and keeps sockets and pid file" {
+	local old new
+
+	conf
+	start
+	old=$(pid)
+	run -0 nh upgrade
+	[[ $output == 'upgraded: process '*" takes over from $old" ]]
+	new=$(pid)
+	[[ $new != "$old" && $(<pid) == "$new" ]]
+	nh_until 10 gone "$old"
+	wait "$MASTER"
+	MASTER=''
+	[[ -S $SOCKET && -S $CONTROL && $(<pid) == "$new" ]]
+	submit
+	kill -USR2 "$new"
+	nh_until 20 gone "$new"
+	[[ $(pid) != "$new" ]]
+	submit
+	nh stop
+	[[ ! -e $SOCKET && ! -e $CONTROL && ! -e pid ]]
+}
+
+@test "what replaced the program is what is started" {
+	local old
+
+	conf
+	start
+	old=$(pid)
+	# As dpkg(1) does it: the old file is gone, though it runs on.
+	cp sbin/nexthop-master sbin/was
+	rm sbin/nexthop-master
+	cat >sbin/nexthop-master <<-EOC
+	#!/bin/sh
+	echo new >"$D/seen"
+	exec "$D/sbin/was" "\$@"
+	EOC
+	chmod +x sbin/nexthop-master
+	nh upgrade
+	[[ $(<seen) == new && $(pid) != "$old" ]]
+	submit
+}
+
+@test "a new one that cannot start changes nothing, and says why" {
+	local old
+
+	conf
+	start
+	old=$(pid)
+	conf 'colour = blue'
+	run -78 nh upgrade
+	[[ $output == *'[relay out] colour: unknown option'* ]]
+	[[ $output == *'nothing was changed' ]]
+	[[ $(pid) == "$old" && $(<pid) == "$old" ]]
+	submit
+	nh_logged 'upgrade: .*colour: unknown option'
+	conf
+	# A program that is none, one that dies, one that is missing.
+	cp sbin/nexthop-master sbin/good
+	rm sbin/nexthop-master
+	run -72 nh upgrade
+	[[ $output == *'No such file or directory; nothing was changed' ]]
+	printf '#!/bin/sh\nexit 3\n' >sbin/nexthop-master
+	chmod +x sbin/nexthop-master
+	run -70 nh upgrade
+	[[ $output == *'the new process died; nothing was changed' ]]
+	[[ $(pid) == "$old" && -S $SOCKET && -S $CONTROL ]]
+	submit
+	mv sbin/good sbin/nexthop-master
+	nh upgrade
+	[[ $(pid) != "$old" ]]
+}
+
+@test "a second one while one is under way is refused; a stop ends it" {
+	local old
+
+	cat >slow.py <<-EOC
+	#!/usr/bin/python3
+	import os, time
+	if os.path.exists("$D/slow"):
+	    time.sleep(5)
+	os.execv("$NH_ROOT/contrib/agent-template/agent.py", ["agent"])
+	EOC
+	chmod +x slow.py
+	RELAY="type = custom
+exec = $D/slow.py"
+	conf
+	start
+	old=$(pid)
+	touch slow
+	nh_spawn nh upgrade >up.1 2>&1
+	nh_until 5 nh_logged 'upgrading'
+	run -75 nh upgrade
+	[[ $output == *'another one is under way'* ]]
+	run -75 nh reload
+	submit
+	wait "$NH_PID"
+	[[ $(pid) != "$old" ]]
+	nh_until 10 gone "$old"
+	MASTER=''
+	old=$(pid)
+	nh_spawn nh upgrade >up.2 2>&1
+	sleep 0.5
+	nh stop
+	nh_until 10 gone "$old"
+	grep -q 'is stopping; nothing was changed' up.2
+	[[ ! -e $SOCKET && ! -e $CONTROL ]]
+}
+
+@test "deliveries under way are finished by the old one, new ones go to the new" {
+	local old
+
+	RELAY="type = custom
+exec = $NH_ROOT/contrib/agent-template/agent.py
+delay = 2"
+	conf
+	start
+	old=$(pid)
+	nh_spawn "$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=out \
+		--output=tsv --from=s@x.test --count=6 --parallel=2 a@x.test \
+		<"$D/M" >out 2>err
+	nh_until 10 nh_field_is out open 2
+	nh upgrade
+	[[ $(pid) != "$old" ]]
+	wait "$NH_PID"
+	[[ $(cut -f 2 out | sort | uniq -c) == *'6 delivered' ]]
+	nh_until 10 gone "$old"
+	[[ $(nh_field out delivered) -eq 4 ]]
+}
+
+@test "a submitter that ignores DRAIN is served until stop_timeout" {
+	local old
+
+	MASTER_LINES+=('stop_timeout = 3')
+	conf
+	start
+	old=$(pid)
+	cat >deaf.py <<-EOP
+	import os, sys, time
+	sys.path.insert(0, "$NH_ROOT/contrib/client-template")
+	sys.dont_write_bytecode = True
+	import submit
+	c = submit.Connection("$SOCKET")
+	c.greet()
+	n, drained, seen = 0, None, set()
+	end = time.monotonic() + 20
+	while time.monotonic() < end:
+	    n += 1
+	    c.deliver(n, "out", "s@x.test", ["a@x.test"], b"x\r\n")
+	    code = [a[2] for a in c.answers(n)]
+	    assert len(code) == 1
+	    if c.draining and drained is None:
+	        drained = n
+	        open("$D/drained", "w").close()
+	    seen.add((code[0], c.draining))
+	    if code[0] != 250:
+	        break
+	    open("$D/begun", "w").close()
+	    time.sleep(0.01)
+	print(sorted(seen), n - drained > 10)
+	EOP
+	nh_spawn python3 deaf.py >out 2>err
+	nh_until 10 test -e begun
+	nh upgrade
+	nh_until 5 test -e drained
+	submit
+	wait "$NH_PID"
+	cat out
+	[[ $(<out) == '[(250, False), (250, True), (421, True)] True' ]]
+	nh_until 10 gone "$old"
+}
+
+@test "20 upgrades at full rate: none refused, none lost, none twice" {
+	local i old n=0
+
+	sink_start
+	RELAY="type = static
+host = 127.0.0.1
+port = $port
+concurrent_connections = 20"
+	conf
+	start
+	# One that stays for long, and one that connects anew for each message.
+	for n in 20000 1; do
+		cat >again.$n <<-EOC
+		while [ ! -e "$D/enough" ]; do
+			"$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=out \
+				--output=tsv --from=s@x.test --count=$n \
+				--parallel=20 a@x.test <"$D/M" || echo bad
+		done
+		EOC
+		nh_spawn sh again.$n >out.$n 2>err.$n
+	done
+	for ((i = 1; i <= 20; i++)); do
+		old=$(pid)
+		nh upgrade
+		[[ $(pid) != "$old" ]]
+	done
+	touch enough
+	wait "${NH_PIDS[@]:1}"
+	cat err.1 err.20000
+	[[ ! -s err.1 && ! -s err.20000 ]]
+	run -0 awk -F'\t' '{ n[$2]++ } END { for (c in n) print c }' \
+		out.1 out.20000
+	[[ $output == delivered ]]
+	n=$(cat out.1 out.20000 | wc -l)
+	[[ $(wc -l <out.1) -gt 20 && $n -gt 20000 ]]
+	kill "$SINK"
+	wait "$SINK" || :
+	python3 - "$n" <<-'EOP'
+	import json, sys
+	report = json.loads(open('sink.json').read())
+	assert report['messages'] == int(sys.argv[1]), report
+	EOP
+}
