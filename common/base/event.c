@@ -4,7 +4,6 @@
  */
 #include "base/event.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -64,6 +63,8 @@ put_str(struct event_out *o, const char *s)
 	put(o, s, strlen(s));
 }
 
+#define put_lit(o, literal) put(o, literal, sizeof(literal) - 1)
+
 static void
 put_char(struct event_out *o, char c)
 {
@@ -78,6 +79,10 @@ put_int(struct event_out *o, int64_t value)
 	char digits[24];
 	size_t at = sizeof(digits);
 
+	if (value >= 0 && value < 10) {
+		put_char(o, (char)('0' + value));
+		return;
+	}
 	do
 		digits[--at] = (char)('0' + v % 10);
 	while ((v /= 10) > 0);
@@ -89,13 +94,17 @@ put_int(struct event_out *o, int64_t value)
 static void
 put_seconds(struct event_out *o, int64_t ms)
 {
+	char tail[4];
+
 	if (ms < 0)
 		ms = 0;
 	put_int(o, ms / 1000);
-	put_char(o, '.');
-	put_char(o, (char)('0' + ms / 100 % 10));
-	put_char(o, (char)('0' + ms / 10 % 10));
-	put_char(o, (char)('0' + ms % 10));
+	ms %= 1000;
+	tail[0] = '.';
+	tail[1] = (char)('0' + ms / 100);
+	tail[2] = (char)('0' + ms / 10 % 10);
+	tail[3] = (char)('0' + ms % 10);
+	put(o, tail, sizeof(tail));
 }
 
 /* At most max bytes of the escaped value; a NUL takes one more. */
@@ -112,38 +121,39 @@ put_shown(struct event_out *o, enum str_shown how, const char *s, size_t max)
 
 /* "key=" in text; false: not there. */
 static bool
-text_key(struct event_line *e, const char *key)
+text_key(struct event_line *e, struct event_key key)
 {
-	size_t n = strlen(key);
-
 	if (e->form == FORM_JSON || e->is_beside ||
-	    room(&e->text) < n + FIELD_MIN)
+	    room(&e->text) < key.n + FIELD_MIN)
 		return false;
+	/* There is room for it. */
 	if (e->want_blank)
-		put_char(&e->text, ' ');
+		*e->text.at++ = ' ';
 	e->want_blank = true;
-	put(&e->text, key, n);
-	put_char(&e->text, '=');
+	memcpy(e->text.at, key.p, key.n);
+	e->text.at[key.n] = '=';
+	e->text.at += key.n + 1;
 	return true;
 }
 
 /* The field of a number or the like; in JSON the value stands as it is. */
 static bool
-data_key(struct event_line *e, const char *key)
+data_key(struct event_line *e, struct event_key key)
 {
-	size_t n = strlen(key);
+	size_t i;
 
-	if (e->form == FORM_TEXT || room(&e->data) < n + FIELD_MIN)
+	if (e->form == FORM_TEXT || room(&e->data) < key.n + FIELD_MIN)
 		return false;
 	if (e->form == FORM_JSON) {
-		put(&e->data, ",\"", 2);
-		put(&e->data, key, n);
-		put(&e->data, "\":", 2);
+		put_lit(&e->data, ",\"");
+		put(&e->data, key.p, key.n);
+		put_lit(&e->data, "\":");
 		return true;
 	}
-	put(&e->data, "NEXTHOP_", 8);
-	for (; *key != '\0'; key++)
-		put_char(&e->data, (char)toupper((unsigned char)*key));
+	put_lit(&e->data, "NEXTHOP_");
+	for (i = 0; i < key.n; i++)
+		put_char(&e->data, key.p[i] >= 'a' ? key.p[i] - 'a' + 'A' :
+		    key.p[i]);
 	put_char(&e->data, '=');
 	return true;
 }
@@ -162,6 +172,13 @@ json_value(struct event_line *e, const char *key, const char *s)
 	size_t n = strlen(s), max = DATA_SHOWN;
 	char shown[DATA_SHOWN];
 
+	if (n < max && n + 2 <= room(&e->data) && str_is_json(s, n)) {
+		*e->data.at++ = '"';
+		memcpy(e->data.at, s, n);
+		e->data.at[n] = '"';
+		e->data.at += n + 1;
+		return;
+	}
 	if (!str_is_utf8(s, n)) {
 		n = str_escape(shown, sizeof(shown), s, n);
 		s = shown;
@@ -195,12 +212,12 @@ journal_value(struct event_line *e, const char *s)
 }
 
 static void
-data_text(struct event_line *e, const char *key, const char *s)
+data_text(struct event_line *e, struct event_key key, const char *s)
 {
 	if (!data_key(e, key))
 		return;
 	if (e->form == FORM_JSON)
-		json_value(e, key, s);
+		json_value(e, key.p, s);
 	else
 		journal_value(e, s);
 }
@@ -214,13 +231,16 @@ text_quoted(struct event_line *e, const char *s)
 }
 
 void
-event_text(struct event_line *e, const char *key, const char *value)
+event_put_text(struct event_line *e, struct event_key key, const char *value)
 {
+	size_t n;
+
 	if (value == NULL)
 		return;
 	if (text_key(e, key)) {
-		if (strlen(value) < VALUE_SHOWN && str_is_bare(value))
-			put_str(&e->text, value);
+		n = strlen(value);
+		if (n < VALUE_SHOWN && str_is_bare(value, n))
+			put(&e->text, value, n);
 		else
 			text_quoted(e, value);
 	}
@@ -228,7 +248,7 @@ event_text(struct event_line *e, const char *key, const char *value)
 }
 
 void
-event_quoted(struct event_line *e, const char *key, const char *value)
+event_put_quoted(struct event_line *e, struct event_key key, const char *value)
 {
 	if (text_key(e, key))
 		text_quoted(e, value);
@@ -236,7 +256,7 @@ event_quoted(struct event_line *e, const char *key, const char *value)
 }
 
 void
-event_int(struct event_line *e, const char *key, int64_t value)
+event_put_int(struct event_line *e, struct event_key key, int64_t value)
 {
 	if (text_key(e, key))
 		put_int(&e->text, value);
@@ -247,7 +267,7 @@ event_int(struct event_line *e, const char *key, int64_t value)
 }
 
 void
-event_seconds(struct event_line *e, const char *key, int64_t ms)
+event_put_seconds(struct event_line *e, struct event_key key, int64_t ms)
 {
 	if (text_key(e, key))
 		put_seconds(&e->text, ms);
@@ -258,7 +278,7 @@ event_seconds(struct event_line *e, const char *key, int64_t ms)
 }
 
 void
-event_bool(struct event_line *e, const char *key, bool value)
+event_put_bool(struct event_line *e, struct event_key key, bool value)
 {
 	if (text_key(e, key))
 		put_str(&e->text, value ? "yes" : "no");
@@ -284,7 +304,7 @@ event_message(struct event_line *e, const char *fmt, ...)
 /* ---- what became of a recipient ---- */
 
 void
-event_address(struct event_line *e, const char *key, const char *value)
+event_put_address(struct event_line *e, struct event_key key, const char *value)
 {
 	if (text_key(e, key)) {
 		put_char(&e->text, '<');
@@ -300,22 +320,22 @@ event_peer(struct event_line *e, const char *host, const char *address,
 {
 	const char *shown = *host == '\0' ? "none" : host;
 
-	if (text_key(e, "relay")) {
+	if (text_key(e, EVENT_KEY("relay"))) {
 		put_shown(&e->text, SHOWN_FIELD, shown, HOST_SHOWN);
 		if (port != 0) {
 			put_char(&e->text, '[');
 			put_str(&e->text, address);
-			put_str(&e->text, "]:");
+			put_lit(&e->text, "]:");
 			put_int(&e->text, port);
 		}
 	}
 	if (e->form == FORM_TEXT || *host == '\0')
 		return;
-	data_text(e, "host", host);
+	data_text(e, EVENT_KEY("host"), host);
 	if (port == 0)
 		return;
-	data_text(e, "address", address);
-	if (data_key(e, "port")) {
+	data_text(e, EVENT_KEY("address"), address);
+	if (data_key(e, EVENT_KEY("port"))) {
 		put_int(&e->data, port);
 		data_end(e);
 	}
@@ -324,13 +344,13 @@ event_peer(struct event_line *e, const char *host, const char *address,
 void
 event_next_relay(struct event_line *e, const char *name)
 {
-	if (text_key(e, "relay"))
+	if (text_key(e, EVENT_KEY("relay")))
 		put_shown(&e->text, SHOWN_FIELD, name, HOST_SHOWN);
-	data_text(e, "next_relay", name);
+	data_text(e, EVENT_KEY("next_relay"), name);
 }
 
 void
-event_times(struct event_line *e, const char *key, const uint32_t *ms, unsigned n)
+event_put_times(struct event_line *e, struct event_key key, const uint32_t *ms, unsigned n)
 {
 	bool is_json = e->form == FORM_JSON;
 	unsigned i;
@@ -376,17 +396,17 @@ void
 event_reply(struct event_line *e, unsigned code, const char *text)
 {
 	if (e->form != FORM_JSON && !e->is_beside) {
-		put_str(&e->text, " (");
+		put_lit(&e->text, " (");
 		put_int(&e->text, code);
 		put_char(&e->text, ' ');
 		put_shown(&e->text, SHOWN_LINE, text, VALUE_SHOWN);
 		put_char(&e->text, ')');
 	}
-	if (data_key(e, "code")) {
+	if (data_key(e, EVENT_KEY("code"))) {
 		put_int(&e->data, code);
 		data_end(e);
 	}
-	data_text(e, "reply", text);
+	data_text(e, EVENT_KEY("reply"), text);
 }
 
 void
@@ -416,15 +436,15 @@ begin_text(struct event_line *e, enum event_name name, const char *id)
 static void
 begin_json(struct event_line *e, enum event_name name)
 {
-	put_str(&e->data, "{\"time\":\"");
+	put_lit(&e->data, "{\"time\":\"");
 	put_str(&e->data, log_stamp_ms());
-	put_str(&e->data, "\",\"level\":\"");
+	put_lit(&e->data, "\",\"level\":\"");
 	put_str(&e->data, log_level_name(e->level));
-	put_str(&e->data, "\",\"program\":\"");
+	put_lit(&e->data, "\",\"program\":\"");
 	put_str(&e->data, log_program());
-	put_str(&e->data, "\",\"pid\":");
+	put_lit(&e->data, "\",\"pid\":");
 	put_int(&e->data, log_pid());
-	data_text(e, "event", events[name].name);
+	data_text(e, EVENT_KEY("event"), events[name].name);
 }
 
 static void
@@ -451,11 +471,11 @@ begin(struct event_line *e, enum event_name name, enum log_level level,
 	else
 		begin_text(e, name, id);
 	if (e->form == FORM_JOURNAL)
-		data_text(e, "event", events[name].name);
+		data_text(e, EVENT_KEY("event"), events[name].name);
 	if (e->form != FORM_TEXT && *id != '\0')
-		data_text(e, "id", id);
+		data_text(e, EVENT_KEY("id"), id);
 	if (e->form != FORM_TEXT && log_relay() != NULL)
-		data_text(e, "relay", log_relay());
+		data_text(e, EVENT_KEY("relay"), log_relay());
 }
 
 bool
@@ -474,14 +494,14 @@ end_json(struct event_line *e)
 
 	e->data.end = e->record + LOG_RECORD_MAX - 2;
 	if (e->nescaped > 0)
-		put_str(&e->data, ",\"escaped\":[\"");
+		put_lit(&e->data, ",\"escaped\":[\"");
 	for (i = 0; i < e->nescaped; i++) {
 		if (i > 0)
-			put_str(&e->data, "\",\"");
+			put_lit(&e->data, "\",\"");
 		put_str(&e->data, e->escaped[i]);
 	}
 	if (e->nescaped > 0)
-		put_str(&e->data, "\"]");
+		put_lit(&e->data, "\"]");
 	put_char(&e->data, '}');
 }
 
@@ -496,7 +516,7 @@ event_end(struct event_line *e)
 		end_json(e);
 	else {
 		e->data.end = e->record + LOG_RECORD_MAX - 2;
-		put_str(&e->data, "MESSAGE=");
+		put_lit(&e->data, "MESSAGE=");
 		put(&e->data, message, (size_t)(e->text.at - message));
 		put_char(&e->data, '\n');
 	}
@@ -513,7 +533,7 @@ event_note(enum log_level level, const char *fmt, va_list ap)
 		return;
 	begin(&e, EVENT_NOTE, level, "");
 	if (e.form == FORM_JSON)
-		data_text(&e, "message", text);
+		data_text(&e, EVENT_KEY("message"), text);
 	else {
 		e.text.at = message;
 		put_str(&e.text, text);

@@ -61,32 +61,50 @@ struct event_line {			/* private to event.c */
 bool	event_begin(struct event_line *, enum event_name, const char *id);
 void	event_end(struct event_line *);
 
+/* A key; its length is known when compiling. */
+struct event_key {
+	const char	*p;
+	size_t		 n;
+};
+#define EVENT_KEY(key)	((struct event_key){ (key), __builtin_strlen(key) })
+
 /* Bytes of a peer's, up to a NUL; NULL: no field. */
-void	event_text(struct event_line *, const char *key, const char *value);
-void	event_int(struct event_line *, const char *key, int64_t);
+#define event_text(e, key, value) event_put_text(e, EVENT_KEY(key), value)
+#define event_int(e, key, value) event_put_int(e, EVENT_KEY(key), value)
 /* Milliseconds, shown as seconds: 1.250 */
-void	event_seconds(struct event_line *, const char *key, int64_t ms);
-void	event_bool(struct event_line *, const char *key, bool);	/* yes, no */
+#define event_seconds(e, key, ms) event_put_seconds(e, EVENT_KEY(key), ms)
+#define event_bool(e, key, value) event_put_bool(e, EVENT_KEY(key), value)
 /* For people, with what the fields say in words. */
 void	event_message(struct event_line *, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 
 /* The fields of FINAL events, which have a text of their own. */
-void	event_address(struct event_line *, const char *key, const char *);
+#define event_address(e, key, value) \
+	event_put_address(e, EVENT_KEY(key), value)
 /* host, address and port; text: relay=host[address]:port.  Without a host
  * "none"; with port 0 the host alone. */
 void	event_peer(struct event_line *, const char *host, const char *address,
 	    unsigned port);
 /* relay=NAME, where a recipient was forwarded to: next_relay. */
 void	event_next_relay(struct event_line *, const char *);
-void	event_times(struct event_line *, const char *key, const uint32_t *ms,
-	    unsigned n);
+#define event_times(e, key, ms, n) event_put_times(e, EVENT_KEY(key), ms, n)
 void	event_dsn(struct event_line *, const uint8_t dsn[3]);
-void	event_quoted(struct event_line *, const char *key, const char *);
+/* As event_text(), always in quotes. */
+#define event_quoted(e, key, value) \
+	event_put_quoted(e, EVENT_KEY(key), value)
 /* code and reply; text: (250 text), the last of the line. */
 void	event_reply(struct event_line *, unsigned code, const char *);
 /* Fields from here on are left out of lines of text. */
 void	event_beside(struct event_line *);
+
+void	event_put_text(struct event_line *, struct event_key, const char *);
+void	event_put_int(struct event_line *, struct event_key, int64_t);
+void	event_put_seconds(struct event_line *, struct event_key, int64_t ms);
+void	event_put_bool(struct event_line *, struct event_key, bool);
+void	event_put_address(struct event_line *, struct event_key, const char *);
+void	event_put_times(struct event_line *, struct event_key,
+	    const uint32_t *ms, unsigned n);
+void	event_put_quoted(struct event_line *, struct event_key, const char *);
 
 /* ---- a connection that has ended ---- */
 

@@ -59,11 +59,15 @@ plain_span(const unsigned char *p, size_t n, uint8_t form)
 }
 
 bool
-str_is_bare(const char *s)
+str_is_bare(const char *s, size_t n)
 {
-	size_t n = strlen(s);
-
 	return n > 0 && plain_span((const unsigned char *)s, n, BARE) == n;
+}
+
+bool
+str_is_json(const char *s, size_t n)
+{
+	return plain_span((const unsigned char *)s, n, JSON) == n;
 }
 
 static size_t

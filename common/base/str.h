@@ -26,7 +26,9 @@ size_t	str_escape_as(enum str_shown, char *to, size_t size, const void *from,
 	    size_t n);
 
 /* It needs neither quotes nor an escape to be told from what follows it. */
-bool	str_is_bare(const char *);
+bool	str_is_bare(const char *, size_t n);
+/* n bytes of ASCII that a JSON string shows as they are. */
+bool	str_is_json(const char *, size_t n);
 
 /*
  * The inside of a JSON string (RFC 8259 §7) for n bytes of UTF-8, control
