@@ -337,6 +337,18 @@ open_sockets(struct master *m, char *error, size_t size)
 }
 
 static void
+tell_start(const struct master *m)
+{
+	struct event_line e;
+
+	if (!event_begin(&e, EVENT_START, NULL))
+		return;
+	event_text(&e, "version", NEXTHOP_VERSION);
+	event_text(&e, "file", m->path);
+	event_end(&e);
+}
+
+static void
 on_started(void *arg)
 {
 	struct master *m = arg;
@@ -350,6 +362,7 @@ on_started(void *arg)
 		give_up(m, EX_CONFIG);
 		return;
 	}
+	tell_start(m);
 	m->config = config_ref(m->rollout->config);
 	if ((status = open_sockets(m, error, sizeof(error))) != 0) {
 		fprintf(m->errors, "nexthop-master: %s\n", error);
@@ -372,18 +385,6 @@ on_started(void *arg)
 	m->started(m->arg, 0);
 }
 
-static void
-tell_start(const struct master *m)
-{
-	struct event_line e;
-
-	if (!event_begin(&e, EVENT_START, NULL))
-		return;
-	event_text(&e, "version", NEXTHOP_VERSION);
-	event_text(&e, "file", m->path);
-	event_end(&e);
-}
-
 void
 master_start(struct master *m, void (*started)(void *, int), void *arg)
 {
@@ -399,7 +400,6 @@ master_start(struct master *m, void (*started)(void *, int), void *arg)
 		conf_fault(config->conf, 0, NULL, NULL,
 		    "[master] log_file: %s", error);
 	upgrade_open_errors(m);
-	tell_start(m);
 	m->rollout = rollout_start(m->loop, m->reaper, config, NULL, 0,
 	    on_started, m);
 	config_unref(config);

@@ -26,7 +26,8 @@ EVENT(TRANSCRIPT, "transcript", INFO, "A line of a dialogue: C: is what we "
     "masked.  Logged where the relay's option transcript asks for it.")
 
 /* the master */
-EVENT(START, "start", INFO, "nexthop-master starts.")
+EVENT(START, "start", INFO, "nexthop-master starts, its "
+    "configuration is sound.")
 EVENT(READY, "ready", INFO, "All agents are ready, submitters may connect.")
 EVENT(RELOADING, "reloading", INFO, "The configuration is read again.")
 EVENT(RELOADED, "reloaded", INFO, "It has taken effect.")
