@@ -76,6 +76,7 @@ on_free(void *arg)
 	}
 	if (d->current != NULL)
 		generation_free(d->current);
+	tally_clear(&d->past);
 	free(d->name);
 	free(d->last_error);
 	free(d);
@@ -90,6 +91,7 @@ door_new(struct master *m, enum conf_kind kind, const char *name)
 	d->master = m;
 	d->kind = kind;
 	d->name = xstrdup(name);
+	d->past.part = metrics_part(d);
 	TAILQ_INIT(&d->old);
 	later_init(&d->free_later, on_free, d);
 	TAILQ_INSERT_TAIL(&m->doors, d, next);
@@ -278,6 +280,7 @@ on_gone(struct child *c, const char *text)
 	char name[CONF_NAME_TEXT];
 	int64_t delay_ms;
 
+	metrics_keep(&d->past, c);
 	log_name(d, name, sizeof(name));
 	if (!is_expected && !c->is_refused)
 		set_error(d, "%s", text);

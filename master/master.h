@@ -463,6 +463,7 @@ struct door {			/* as the running master knows it */
 	unsigned	 ngenerations;
 	uint64_t	 restarts;
 	uint64_t	 deliveries;
+	struct tally	 past;		/* of processes that are gone */
 	char		*last_error;
 	int64_t		 last_error_ms;	/* wall clock */
 	int64_t		 drain_limit_ms;
@@ -586,6 +587,7 @@ struct relay_sum {		/* what a relay's children come to */
 	char		 pids[512];
 };
 void	 status_sum_up(const struct service *, struct relay_sum *);
+void	 status_sum_up_door(const struct door *, struct relay_sum *);
 
 /* ---- metrics.c: nexthop-metrics(7) ---- */
 
@@ -600,8 +602,10 @@ int	 metrics_command(const struct master *, const char *const *args,
 	    size_t nargs, struct buf *out);
 /* Its agents' statistics, with those of agents that are gone. */
 void	 metrics_tally(const struct service *, struct tally *);
-/* One of them has gone: what it counted stays. */
-void	 metrics_keep(struct service *, struct child *);
+/* A process has gone: what it counted stays. */
+void	 metrics_keep(struct tally *past, struct child *);
+/* The rows that a door's processes fill. */
+const char *metrics_part(const struct door *);
 /* A recipient was answered for. */
 void	 metrics_answered(struct service *, const struct reply *,
 	    int64_t since_us);

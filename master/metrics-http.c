@@ -348,7 +348,7 @@ on_stats(void *arg)
 		return;
 	http_server_stats(d->server, &s);
 	frame_begin(&o, out, FRAME_STATS, 0, 0);
-	put_stat(&o, "connections", s.connections);
+	put_stat(&o, "connections_opened", s.connections);
 	put_stat(&o, "connections_now", s.now);
 	put_stat(&o, "requests", s.requests);
 	put_stat(&o, "requests_refused", s.refused);

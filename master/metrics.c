@@ -20,10 +20,11 @@ struct page {			/* one answer under way */
 	const struct master *m;
 	struct buf	*b;
 	struct source {
-		const struct service *sv;
+		const struct service *sv;	/* or */
+		const struct door *door;
 		struct relay_sum sum;
 		struct tally tally;
-		char	 label[LABEL_BYTES_MAX];	/* relay="..." */
+		char	 label[LABEL_BYTES_MAX];	/* relay="...", or "" */
 	}		*v;
 	size_t		 n;
 	size_t		 ndestinations;	/* of a relay */
@@ -45,9 +46,9 @@ metrics_answered(struct service *sv, const struct reply *r, int64_t since_us)
 }
 
 void
-metrics_keep(struct service *sv, struct child *c)
+metrics_keep(struct tally *past, struct child *c)
 {
-	tally_add_stats(&sv->metrics.past, &c->stats, TALLY_PAST);
+	tally_add_stats(past, &c->stats, TALLY_PAST);
 	buf_clear(&c->stats);
 }
 
@@ -58,6 +59,25 @@ tally_generation(struct tally *t, const struct generation *g)
 
 	for (i = 0; i < g->nchildren; i++)
 		tally_add_stats(t, &g->children[i].stats, TALLY_ALL);
+}
+
+const char *
+metrics_part(const struct door *d)
+{
+	return d->kind == CONF_INTAKE ? "intake" : "metrics_http";
+}
+
+static void
+tally_door(const struct door *d, struct tally *t)
+{
+	const struct generation *g;
+
+	t->part = metrics_part(d);
+	tally_add(t, &d->past);
+	if (d->current != NULL)
+		tally_generation(t, d->current);
+	TAILQ_FOREACH(g, &d->old, next)
+		tally_generation(t, g);
 }
 
 void
@@ -239,7 +259,9 @@ put_relay(struct page *p, const struct metric_row *row, const char *full)
 	const struct source *s;
 
 	for (s = p->v; s < p->v + p->n; s++)
-		if (strcmp(row->name, "recipients") == 0)
+		if (s->sv == NULL)
+			continue;
+		else if (strcmp(row->name, "recipients") == 0)
 			put_recipients(p, full, s);
 		else if (strcmp(row->name, "delivery") == 0)
 			put_delivery(p, full, s);
@@ -248,6 +270,33 @@ put_relay(struct page *p, const struct metric_row *row, const char *full)
 			    &s->sv->metrics.queue);
 		else
 			put_relay_value(p, row, full, s);
+}
+
+/* ---- of doors ---- */
+
+static void
+put_door(struct page *p, const struct metric_row *row, const char *full)
+{
+	char labels[LABEL_BYTES_MAX + 32];
+	const struct source *s;
+	const struct door *d;
+	uint64_t value;
+
+	for (s = p->v; s < p->v + p->n; s++) {
+		if ((d = s->door) == NULL)
+			continue;
+		value = strcmp(row->name, "up") == 0 ? s->sum.ready > 0 :
+		    strcmp(row->name, "processes") == 0 ?
+		    (s->sum.gen == NULL ? 0 : s->sum.gen->nchildren) :
+		    strcmp(row->name, "processes_ready") == 0 ? s->sum.ready :
+		    strcmp(row->name, "restarts") == 0 ? d->restarts :
+		    strcmp(row->name, "deliveries") == 0 ? d->deliveries :
+		    s->sum.open;
+		put_label(labels, LABEL_BYTES_MAX, "door", d->name);
+		snprintf(labels + strlen(labels), 32, ",kind=\"%s\"",
+		    conf_kind_name(d->kind));
+		put_value(p, full, labels, value);
+	}
 }
 
 /* ---- of agents ---- */
@@ -262,7 +311,8 @@ put_series(struct page *p, const char *full, const struct source *s,
 	size_t n = strlen(own);
 
 	snprintf(labels, sizeof(labels), "%s%s%.*s", s->label,
-	    n > 2 ? "," : "", n > 2 ? (int)n - 2 : 0, own + (n > 0));
+	    n > 2 && *s->label != '\0' ? "," : "", n > 2 ? (int)n - 2 : 0,
+	    own + (n > 0));
 	if (series->h != NULL)
 		put_histogram(p, full, labels, series->h);
 	else
@@ -364,9 +414,12 @@ static void
 gather(struct page *p)
 {
 	const struct service *sv;
+	const struct door *d;
 	struct source *s;
 
 	TAILQ_FOREACH(sv, &p->m->services, next)
+		p->n++;
+	TAILQ_FOREACH(d, &p->m->doors, next)
 		p->n++;
 	p->v = xcalloc(p->n + 1, sizeof(*p->v));
 	s = p->v;
@@ -375,6 +428,15 @@ gather(struct page *p)
 		status_sum_up(sv, &s->sum);
 		metrics_tally(sv, &s->tally);
 		put_label(s->label, sizeof(s->label), "relay", sv->name);
+		s++;
+	}
+	TAILQ_FOREACH(d, &p->m->doors, next) {
+		s->door = d;
+		status_sum_up_door(d, &s->sum);
+		tally_door(d, &s->tally);
+		if (d->kind == CONF_INTAKE)
+			put_label(s->label, sizeof(s->label), "intake",
+			    d->name);
 		s++;
 	}
 }
@@ -390,10 +452,12 @@ put_row(struct page *p, const struct metric_row *row)
 		put_master(p, row, full);
 	else if (strcmp(row->part, "relay") == 0)
 		put_relay(p, row, full);
-	else if (strcmp(row->part, "agent") == 0)
-		put_agent(p, row, full);
-	else
+	else if (strcmp(row->part, "destination") == 0)
 		put_destination(p, row, full);
+	else if (strcmp(row->part, "door") == 0)
+		put_door(p, row, full);
+	else
+		put_agent(p, row, full);
 }
 
 void

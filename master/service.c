@@ -286,7 +286,7 @@ on_gone(struct child *c, const char *text)
 	uint32_t open = c->open;
 	struct event_line e;
 
-	metrics_keep(sv, c);
+	metrics_keep(&sv->metrics.past, c);
 	if (!is_expected && !c->is_refused)
 		set_error(sv, "%s", text);
 	dispatch_child_gone(c, text);

@@ -56,8 +56,8 @@ status_sum_up(const struct service *sv, struct relay_sum *sum)
 }
 
 /* The same of a door; open are the deliveries that it waits for. */
-static void
-sum_up_door(const struct door *d, struct relay_sum *sum)
+void
+status_sum_up_door(const struct door *d, struct relay_sum *sum)
 {
 	const struct child *c;
 	int64_t up;
@@ -140,7 +140,7 @@ put_door_row(struct buf *b, const struct door *d, bool is_tsv)
 	struct relay_sum sum;
 	int i;
 
-	sum_up_door(d, &sum);
+	status_sum_up_door(d, &sum);
 	put_cell(b, d->name, is_tsv, 16, false);
 	put_cell(b, d->kind == CONF_INTAKE ? "intake" : "metrics", is_tsv, 9,
 	    false);
@@ -395,7 +395,7 @@ put_door(struct buf *b, const struct door *d)
 	struct relay_sum sum;
 	size_t i;
 
-	sum_up_door(d, &sum);
+	status_sum_up_door(d, &sum);
 	buf_puts(b, "{");
 	put_text(b, "name", d->name);
 	put_text(b, "kind", conf_kind_name(d->kind));

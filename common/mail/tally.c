@@ -119,6 +119,13 @@ kind_of(const char *key, size_t name_len, const struct metric_row *row,
 	    METRIC_COUNTER : METRIC_GAUGE;
 }
 
+static const struct metric_row *
+row_of(const struct tally *t, const char *key, size_t name_len)
+{
+	return metric_find(t->part == NULL ? "agent" : t->part, key,
+	    name_len);
+}
+
 /* NULL: there is no room, or it would be of another kind than it was. */
 static struct series *
 series_of(struct tally *t, const char *key, size_t name_len,
@@ -133,7 +140,7 @@ series_of(struct tally *t, const char *key, size_t name_len,
 		if (strcmp(t->v[i].key, key) == 0)
 			return (t->v[i].kind == METRIC_HISTOGRAM) ==
 			    is_histogram ? &t->v[i] : NULL;
-	row = metric_find("agent", key, name_len);
+	row = row_of(t, key, name_len);
 	kind = kind_of(key, name_len, row, is_histogram);
 	if (t->n == TALLY_SERIES_MAX || (row != NULL &&
 	    (row->kind == METRIC_HISTOGRAM) != is_histogram))
@@ -158,8 +165,8 @@ add_value(struct tally *t, const struct attr *name, uint64_t value,
 	size_t len;
 
 	if (!take_key(key, name, &len) ||
-	    (what == TALLY_PAST && kind_of(key, len, metric_find("agent", key,
-	    len), false) == METRIC_GAUGE) ||
+	    (what == TALLY_PAST && kind_of(key, len, row_of(t, key, len),
+	    false) == METRIC_GAUGE) ||
 	    (s = series_of(t, key, len, false)) == NULL)
 		return;
 	s->value += value;

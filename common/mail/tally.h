@@ -35,6 +35,7 @@ struct tally_destination {
 };
 
 struct tally {			/* begins as zeros */
+	const char	*part;		/* of the rows; NULL: "agent" */
 	struct series	*v;
 	size_t		 n, size;
 	struct tally_destination *destinations;
