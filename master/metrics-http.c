@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "agent/cage.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -37,6 +38,7 @@ struct metrics_conf {
 	int64_t		 max_connections;
 	int64_t		 request_timeout_ms, idle_timeout_ms;
 	int64_t		 destinations;
+	struct cage_conf cage;
 };
 
 #define M(field)	offsetof(struct metrics_conf, field)
@@ -60,9 +62,17 @@ static const struct opt_row rows[] = {
 	    "with most connections." },
 	{ .name = NULL }
 };
-static const struct opt_group groups[] = { { rows, 0 }, { NULL, 0 } };
+static const struct opt_group groups[] = {
+	{ rows, 0 }, { cage_conf_rows, M(cage) }, { NULL, 0 }
+};
 static const struct opt_table table = {
 	"metrics-http", groups, sizeof(struct metrics_conf), NULL
+};
+
+static const struct cage_policy policy = {
+	.name = "metrics-http",
+	.may = CAGE_ACCEPT,
+	.conf_at = M(cage),
 };
 
 TAILQ_HEAD(waits, wait);
@@ -96,6 +106,7 @@ struct door {
 	struct timer	 limit, stats;
 	struct opts	*opts;
 	const struct metrics_conf *conf;
+	struct cage	*cage;		/* likewise */
 	struct http_server *server;	/* once READY */
 	int		*fds;		/* listening, until then */
 	size_t		 nfds;
@@ -441,11 +452,18 @@ got_config(struct door *d, const struct frame *f)
 	struct buf *out = channel_out(d->channel);
 	size_t start = buf_len(out);
 	struct answer_out r = { .nfaults = 0 };
+	char error[512];
 
 	frame_begin(&r.out, out, FRAME_READY, 0, 0);
 	if (d->server != NULL || take_options(d, f, &r) == -1) {
 		fail(d, "malformed CONFIG");
 		return;
+	}
+	if (r.nfaults == 0 && !r.want_options) {
+		d->cage = cage_new(&policy, opts_values(d->opts));
+		if (cage_enter(d->cage, d->loop, false, error,
+		    sizeof(error)) == CAGE_FAILED)
+			put_fault(&r, -1, error);
 	}
 	if (r.nfaults == 0) {
 		frame_put_u32(&r.out, ATTR_WINDOW, 1);
@@ -615,6 +633,7 @@ door_clear(struct door *d)
 	event_del(&d->ev_term);
 	channel_free(d->channel);
 	loop_turn(d->loop, 0);
+	cage_free(d->cage);
 	opts_free(d->opts);
 	loop_free(d->loop);
 }
@@ -646,6 +665,17 @@ serve(const char *env)
 	return status;
 }
 
+/* See agent/cage.h. */
+static int
+test_cage(void)
+{
+	struct opts *opts = opts_new(&table);
+	int status = cage_test(&policy, opts_values(opts));
+
+	opts_free(opts);
+	return status;
+}
+
 static int
 usage(FILE *fp, int status)
 {
@@ -671,6 +701,8 @@ main(int argc, char **argv)
 		printf("metrics-http %s\n", NEXTHOP_VERSION);
 		return EX_OK;
 	}
+	if (argc == 2 && strcmp(argv[1], CAGE_TEST) == 0)
+		return test_cage();
 	if (argc == 2 && strcmp(argv[1], "--options=mdoc") == 0) {
 		opt_table_mdoc(&table, stdout);
 		return EX_OK;

@@ -144,6 +144,27 @@ class Rogue(agent.Agent):
     def do_hang(self, d):
         pass
 
+    def do_stats(self, d):
+        """Statistics of which some are sound."""
+        def value(n):
+            return agent.STAT_VALUE, struct.pack('>Q', n)
+
+        def named(name, n):
+            return (agent.STAT_NAME, name), value(n)
+
+        attrs = [value(1), *named(b'mine_total', 5), *named(b'mine', 6),
+                 *named(b'mine{a="b"}', 7), *named(b'requests', 8),
+                 *named(b'Evil', 1), *named(b'evil"} 1\nx', 1),
+                 *named(b'evil{relay="other"}', 1), *named(b'phase', 1),
+                 (agent.STAT_NAME, b'phase{phase="run"}'), (69, b'short'),
+                 (agent.STAT_NAME, b'phase{phase="run"}'),
+                 (69, struct.pack('>22Q', 1500000, *range(21)))]
+        for host in b'a"b\\c\n:25', b'\xff\xfe:25', b'', b'h' * 300:
+            attrs += [(70, host), (71, b'451 no\x1b[2J'),
+                      *named(b'waiting', 3), *named(b'phase', 1)]
+        self.send(agent.STATS, 0, *attrs)
+        super().finish(d)
+
     def do_forget(self, d):
         """Those for forget@ are never answered, CANCEL or not."""
         if not d.rcpts[0].startswith(b'forget@'):
