@@ -41,7 +41,8 @@ send()
 	nh_spawn "$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=bh \
 		--from=s@x.test --count=3000 --gap=0.002 r@x.test \
 		<"$D/M" >/dev/null 2>>"$D/err.submit"
-	terminal 80x24 'wait:bh ' 'wait:q quit' 'wait:ms' print key:q end
+	terminal 80x24 'wait:bh ' 'wait:q quit' \
+		'match:bh +ready.* [1-9][0-9]+ .*[um]s' print key:q end
 	[[ ${lines[0]} == 'nexthop '*', running '*", pid $MASTER,"* ]]
 	[[ $output =~ RELAY\ +STATE\ +OPEN\ +QUEUED ]]
 	# Some hundred a second, with times.

@@ -6,6 +6,7 @@ on its screen.
 
 Steps, in order:
     wait:TEXT        until the screen holds it, for 10 seconds
+    match:REGEX      likewise
     gone:TEXT        until it does not
     key:KEYS         type them; \\e is escape
     size:COLUMNSxROWS  the window changes
@@ -164,6 +165,8 @@ def main():
         verb, _, what = step.partition(':')
         if verb == 'wait':
             t.until(step, lambda: what in t.screen.text())
+        elif verb == 'match':
+            t.until(step, lambda: re.search(what, t.screen.text()))
         elif verb == 'gone':
             t.until(step, lambda: what not in t.screen.text())
         elif verb == 'key':
