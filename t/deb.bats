@@ -145,6 +145,77 @@ whole()
 	'
 }
 
+@test "the unit: systemd has no word about it, and finds it locked well" {
+	dpkg-deb -x "$DEB" root
+	cp root/lib/systemd/system/nexthop.* .
+	sed -i -e "s,=/usr/,=$D/root/usr/," -e /^Documentation/d nexthop.service
+	sed -i /^Documentation/d nexthop.socket
+	run systemd-analyze verify "$D/nexthop.service" "$D/nexthop.socket"
+	[[ $status -eq 0 && -z $output ]]
+	run systemd-analyze security --offline=true --threshold=32 \
+		"$D/nexthop.service"
+	[[ $status -eq 0 ]]
+}
+
+@test "under systemd: start, deliver, reload, crash, stop, upgrade, purge" {
+	unshare --mount --cgroup --pid --fork sh -c \
+		'mount -t cgroup2 none /sys/fs/cgroup' ||
+		skip "no cgroups of version 2 here, which systemd needs"
+	deb_again "$DEB" "$DEBS/next.deb" "$VERSION+next" :
+	deb_boot "$deb_wait"'
+	ready() { nexthop status; }
+	main() { systemctl show -P MainPID nexthop; }
+	give() { printf "Subject: x\n\ny\n" | nexthop submit --relay=nowhere b@x.test; }
+
+	dpkg -i /debs/nexthop_*.deb
+	! systemctl -q is-enabled nexthop
+	! systemctl -q is-active nexthop
+	printf "[relay nowhere]\ntype = blackhole\n" >>/etc/nexthop/nexthop.conf
+	systemctl enable --now nexthop
+	ready
+	give
+	# An agent has nothing left but what its user may.
+	agent=$(nexthop status --output=tsv | awk -F"\t" "\$1 == \"nowhere\" { print \$4 }")
+	[[ $(stat -c %U /proc/$agent) == nexthop ]]
+	grep -q "^CapEff:.0*$" /proc/$agent/status
+	grep -q "^NoNewPrivs:.1" /proc/$agent/status
+	# The master has what the unit lists.
+	grep -q "^CapBnd:.00000000000004eb" /proc/$(main)/status
+
+	# A fault is printed and changes nothing.
+	echo "nonsense = 1" >>/etc/nexthop/nexthop.conf
+	! systemctl reload nexthop
+	journalctl -u nexthop | grep -q "nonsense"
+	give
+	sed -i "/^nonsense/d" /etc/nexthop/nexthop.conf
+	systemctl reload nexthop
+	give
+
+	# It dies: systemd starts another.
+	old=$(main)
+	kill -9 "$old"
+	again() { ready && [[ $(main) -ne $old ]]; }
+	wait_for 20 again
+	give
+
+	# A new version takes over; nothing of the old one runs on.
+	dpkg -i /debs/next.deb
+	wait_for 20 ready
+	give
+	new() { ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q "nexthop.*deleted"; }
+	wait_for 40 new
+	systemctl -q is-active nexthop
+
+	systemctl stop nexthop
+	[[ $(systemctl show -P Result nexthop) == success ]]
+	! ready
+	systemctl start nexthop
+	dpkg -P nexthop
+	! systemctl -q is-active nexthop
+	! ls /etc/nexthop /run/nexthop /var/lib/nexthop 2>/dev/null
+	'
+}
+
 @test "a tree without git and a second build give the same packages" {
 	whole
 	mkdir tree
