@@ -281,6 +281,19 @@ refuse(struct submitter *s, const struct frame *f,
 	arena_free(arena);
 }
 
+/* Its descriptor could not be taken. */
+static void
+refuse_bare(struct submitter *s, const struct frame *f,
+    const struct deliver_facts *facts)
+{
+	struct arena *arena = arena_new(4096);
+	struct reply r;
+
+	reply_cause(&r, arena, STAGE_NONE, CAUSE_MASTER_NO_DESCRIPTOR);
+	refuse_frame(s, f, facts, &r);
+	arena_free(arena);
+}
+
 void
 dispatch_deliver(struct submitter *s, const struct frame *f,
     const void *bytes, int fd)
@@ -300,6 +313,10 @@ dispatch_deliver(struct submitter *s, const struct frame *f,
 		if (fd != -1)
 			close(fd);
 		submitter_drop(s, error);
+		return;
+	}
+	if (fd == -1 && (f->flags & FRAME_HAS_FD) != 0) {
+		refuse_bare(s, f, &facts);
 		return;
 	}
 	sv = find_service(s, &facts);

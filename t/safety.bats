@@ -476,3 +476,48 @@ chaos()
 	balance 3000 bounds
 	[[ $(grep -c 'ended by signal 9' rows) -gt 0 ]]
 }
+
+# Three deliveries by descriptor over one connection: as it is, while the
+# process $1 may open no file, and again.
+without_files()
+{
+	python3 - "$NH_ROOT/contrib/client-template" "$SOCKET" "$1" <<-'EOP'
+	import re
+	import subprocess
+	import sys
+	sys.dont_write_bytecode = True
+	sys.path.insert(0, sys.argv[1])
+	import submit
+	status = open("/proc/%s/status" % sys.argv[3]).read()
+	ids = re.search(r"Uid:\t(\d+).*\nGid:\t(\d+)", status)
+	was = re.search(r"Max open files +(\w+)", open(
+	    "/proc/%s/limits" % sys.argv[3]).read())[1]
+	c = submit.Connection(sys.argv[2])
+	c.greet()
+	for n in range(1, 4):
+	    # Even root may set the limits of others with a capability only.
+	    subprocess.run(["prlimit", "--pid", sys.argv[3], "--nofile=%s:" %
+	                    ("3" if n == 2 else was)], user=int(ids[1]),
+	                   group=int(ids[2]), extra_groups=[], check=True)
+	    fd = submit.descriptor(b"Subject: x\r\n\r\nx\r\n")
+	    c.deliver(n, "r", "s@x.test", ["a@x.test", "b@x.test"], fd=fd)
+	    for answer in c.answers(n):
+	        print(*answer, sep="\t")
+	EOP
+}
+
+@test "no descriptor is free for a message: that one fails for now, no other" {
+	local pid
+
+	printf '[relay r]\ntype = blackhole\n' | nh_conf
+	nh_start
+	pid=$(nh_agent r)
+	for who in "$MASTER" "$pid"; do
+		without_files "$who" >out
+		cut -f 1-4 out | paste -sd ' ' | tr '\t' ' ' | grep -x \
+			'0 delivered 250 2.0.0 1 delivered 250 2.0.0 0 transient 451 4.3.0 1 transient 451 4.3.0 0 delivered 250 2.0.0 1 delivered 250 2.0.0'
+		grep 'no descriptor' out || grep 'has no descriptor free' out
+		! grep "$DOUBT" out
+	done
+	[[ $(nh_agent r) == "$pid" ]]
+}

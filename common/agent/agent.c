@@ -76,8 +76,8 @@ delivery_discard(struct delivery *d)
 	on_free(outer(d));
 }
 
-void
-agent_deliver(struct agent *a, struct delivery *d)
+static void
+open_delivery(struct agent *a, struct delivery *d)
 {
 	struct open_delivery *o = outer(d);
 
@@ -88,7 +88,22 @@ agent_deliver(struct agent *a, struct delivery *d)
 	d->answered = arena_calloc(d->arena, d->env.nrcpt, 1);
 	TAILQ_INSERT_TAIL(&a->open, o, next);
 	a->nopen++;
+}
+
+void
+agent_deliver(struct agent *a, struct delivery *d)
+{
+	open_delivery(a, d);
 	a->ops->deliver(a->state, d);
+}
+
+void
+agent_refuse(struct agent *a, struct delivery *d, const struct reply *r)
+{
+	struct answer answer = { .reply = *r, .host = "", .address = "" };
+
+	open_delivery(a, d);
+	delivery_answer_rest(d, &answer);
 }
 
 struct delivery *

@@ -81,6 +81,9 @@ struct delivery	*delivery_new(struct agent *, size_t bytes,
 		    const struct front_ops *, void *front_data);
 void		 delivery_discard(struct delivery *);
 void		 agent_deliver(struct agent *, struct delivery *);
+/* The same, but each recipient gets this answer; the agent does not see it. */
+void		 agent_refuse(struct agent *, struct delivery *,
+		    const struct reply *);
 struct delivery	*agent_find(struct agent *, uint64_t id);
 void		 agent_cancel(struct agent *, struct delivery *);
 void		 agent_cancel_all(struct agent *);

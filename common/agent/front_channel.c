@@ -330,6 +330,7 @@ got_deliver(struct channel_front *f, const struct frame *frame, int fd)
 {
 	struct delivery *d;
 	const char *error;
+	struct reply r;
 
 	if (!f->is_ready || f->agent->nopen >= f->window) {
 		if (fd != -1)
@@ -346,7 +347,11 @@ got_deliver(struct channel_front *f, const struct frame *frame, int fd)
 		fail(f, error);
 		return;
 	}
-	agent_deliver(f->agent, d);
+	if (fd == -1 && (frame->flags & FRAME_HAS_FD) != 0) {
+		reply_cause(&r, d->arena, STAGE_NONE, CAUSE_NO_DESCRIPTOR);
+		agent_refuse(f->agent, d, &r);
+	} else
+		agent_deliver(f->agent, d);
 }
 
 static void

@@ -37,7 +37,7 @@ struct channel {
 	void		*arg;
 	struct event	 ev_read, ev_write;
 	struct later	 flush_later, closed_later, free_later, read_later;
-	struct timer	 retry;
+	struct timer	 retry, read_retry;
 	bool		 is_paused;
 	bool		 is_waiting;	/* ev_write is added */
 	bool		 is_ended;	/* the peer closed; `in` waits */
@@ -70,7 +70,8 @@ drop_fds(struct channel *c)
 	size_t i;
 
 	for (i = 0; i < c->nin_fds; i++)
-		close(c->in_fds[i]);
+		if (c->in_fds[i] != -1)
+			close(c->in_fds[i]);
 	c->nin_fds = 0;
 	while ((o = STAILQ_FIRST(&c->out_fds)) != NULL) {
 		STAILQ_REMOVE_HEAD(&c->out_fds, next);
@@ -87,6 +88,7 @@ channel_close(struct channel *c)
 	event_del(&c->ev_read);
 	event_del(&c->ev_write);
 	timer_clear(&c->retry);
+	timer_clear(&c->read_retry);
 	loop_forget(c->loop, &c->flush_later);
 	loop_forget(c->loop, &c->closed_later);
 	loop_forget(c->loop, &c->read_later);
@@ -209,31 +211,48 @@ feed(struct channel *c, const char *p, size_t n)
 	buf_consume(&c->in, done);
 }
 
+/* Keep the next descriptor; -1 if there are too many already. */
+static int
+add_fd(struct channel *c, int fd)
+{
+	if (c->nin_fds == FDS_PENDING_MAX) {
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	c->in_fds[c->nin_fds++] = fd;
+	return 0;
+}
+
 /*
  * The descriptors of one piece.  Room for one is, by alignment, room for two:
- * all that came must be looked at, or they stay open for ever.
+ * all that came must be looked at, or they stay open for ever.  If there should
+ * be one and none came, this process has no more of them (RLIMIT_NOFILE): its
+ * place is kept, and the frame is handed out without.
  */
 static int
 take_control(struct channel *c, struct msghdr *m)
 {
-	int fd, result = (m->msg_flags & MSG_CTRUNC) != 0 ? -1 : 0;
+	bool is_cut = (m->msg_flags & MSG_CTRUNC) != 0;
+	int fd, result = 0;
 	struct cmsghdr *h;
-	size_t i, n;
+	size_t i, n, total = 0;
 
 	for (h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h)) {
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
 			continue;
 		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+		total += n;
 		for (i = 0; i < n; i++) {
 			memcpy(&fd, CMSG_DATA(h) + i * sizeof(fd), sizeof(fd));
-			if (n > 1 || c->nin_fds == FDS_PENDING_MAX) {
+			if (n > 1 || is_cut) {
 				close(fd);
 				result = -1;
-			} else
-				c->in_fds[c->nin_fds++] = fd;
+			} else if (add_fd(c, fd) == -1)
+				result = -1;
 		}
 	}
-	return result;
+	return is_cut && total == 0 ? add_fd(c, -1) : result;
 }
 
 /*
@@ -287,7 +306,10 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	if ((n = receive(c, msgs, iov)) == -1) {
 		if (errno == ECONNRESET || (errno == EAGAIN && c->is_cut))
 			at_end(c);
-		else if (errno != EAGAIN)
+		else if (errno == ENOMEM || errno == ENOBUFS) {
+			event_del(&c->ev_read);
+			timer_set(&c->read_retry, RETRY_MS);
+		} else if (errno != EAGAIN)
 			channel_fail(c, strerror(errno));
 		return;
 	}
@@ -467,9 +489,10 @@ channel_flush(struct channel *c)
 			c->ops->drained(c->arg);
 	} else if (errno == EAGAIN)
 		wait_write(c, true);
-	else if (errno == ETOOMANYREFS || errno == ENOBUFS) {
-		/* Descriptors in flight: that the socket takes bytes is no
-		 * sign that it takes these. */
+	else if (errno == ETOOMANYREFS || errno == ENOBUFS ||
+	    errno == ENOMEM) {
+		/* Descriptors in flight, or no memory: that the socket takes
+		 * bytes is no sign that it takes these. */
 		wait_write(c, false);
 		timer_set(&c->retry, RETRY_MS);
 	} else if (errno == EPIPE || errno == ECONNRESET)
@@ -579,6 +602,7 @@ channel_new(struct loop *loop, int fd, size_t out_max,
 	later_init(&c->free_later, on_free, c);
 	later_init(&c->read_later, on_read_later, c);
 	timer_init(&c->retry, loop, on_flush, c);
+	timer_init(&c->read_retry, loop, on_read_later, c);
 	event_add(&c->ev_read, NULL);
 	return c;
 }

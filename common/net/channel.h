@@ -22,7 +22,8 @@ struct channel;
 
 struct channel_ops {
 	/* fd: the descriptor that came with the frame, or -1; the callee owns
-	 * it. May call channel_close() and channel_free(). */
+	 * it.  -1 with FRAME_HAS_FD: it came, but this process has no more of
+	 * them, and it is lost.  May call channel_close() and channel_free(). */
 	void	(*frame)(void *arg, const struct frame *, const void *bytes,
 		    int fd);
 	/* The peer closed (error NULL) or the channel failed (what went

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
@@ -491,6 +492,38 @@ test_faults(void)
 	}
 }
 
+/* No descriptor is free: frames come without, and the channel stays. */
+static void
+test_no_room(void)
+{
+	int before = count_fds(), fd = connect_bare(), one = numbered_fd(2);
+	struct rlimit was, none;
+	char bytes[16 * 3];
+
+	make_frame(bytes, 0, 16, false);
+	make_frame(bytes + 16, 1, 16, true);
+	make_frame(bytes + 32, 2, 16, true);
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = was;
+	none.rlim_cur = 0;
+	send_raw(fd, bytes, 16, NULL, 0);
+	send_raw(fd, bytes + 16, 16, &one, 1);
+	setrlimit(RLIMIT_NOFILE, &none);
+	turn_some(loop);
+	setrlimit(RLIMIT_NOFILE, &was);
+	is_int(b.nclosed, 0, "no room: stays open");
+	is_int(b.nframes, 2, "no room: the frames come");
+	is_int(b.nfds, 0, "no room: without descriptors");
+	send_raw(fd, bytes + 32, 16, &one, 1);
+	turn_some(loop);
+	is_int(b.nframes, 3, "no room: once there is some again");
+	is_int(b.nfds, 1, "no room: with the descriptor");
+	disconnect();
+	close(fd);
+	close(one);
+	is_int(count_fds(), before, "no room: nothing stays open");
+}
+
 /* Descriptors with single bytes of a frame that never ends. */
 static void
 test_flood(void)
@@ -853,6 +886,7 @@ main(void)
 	test_ceiling();
 	test_flush();
 	test_faults();
+	test_no_room();
 	test_flood();
 	test_end();
 	test_end_behind();
