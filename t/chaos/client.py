@@ -16,6 +16,7 @@ import threading
 import time
 
 from common import ROOT
+from hands import CRASH_TEXT
 from ledger import BOUNCED, DELIVERED, DOUBT, LATER
 
 BODY_MAX = 200000
@@ -234,6 +235,7 @@ class Client(threading.Thread):
         self.is_unkind = True
         self.is_ending = False
         self.reasons = {}               # text: how often
+        self.crashes = set()            # texts
         self.trouble = None
 
     def run(self):
@@ -327,6 +329,8 @@ class Client(threading.Thread):
 
     def why(self, attempt, text):
         words = text.decode(errors="replace").split("\n")[0]
+        if CRASH_TEXT.search(words):
+            self.crashes.add(words)
         for digit in "0123456789":
             words = words.replace(digit, "#")
         key = attempt.message.relay + ": " + words

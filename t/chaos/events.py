@@ -1,16 +1,11 @@
 """What can happen: one row each, and how it is undone."""
 import os
-import resource
 import signal
 
-from hands import of_process, signal_to
+from hands import Absent, of_process, signal_to
 
 KILL, STOP, CONT, TERM = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT,
                           signal.SIGTERM)
-
-
-class Absent(Exception):
-    """What it would happen to is not there at the moment."""
 
 
 class Event:
@@ -101,23 +96,20 @@ def few_files(who, most):
             now = max(int(fd) for fd in os.listdir("/proc/%d/fd" % pid)) + 1
         except (OSError, ValueError):
             raise Absent
-        was = world.limit(pid, resource.RLIMIT_NOFILE,
-                          now + rng.randrange(most + 1))
-        return lambda: was and world.unlimit(pid, resource.RLIMIT_NOFILE, was)
+        return world.limit(pid, "nofile", now + rng.randrange(most + 1))
     return do
 
 
 def little_memory(who):
-    """No more address space than it has, and up to 1 MiB."""
+    """No more address space than it has, and up to 256 KiB."""
     def do(world, rng):
         pid = who(world, rng)
         pages = of_process(pid, "statm").split()
         if not pages:
             raise Absent
-        size = int(pages[0]) * resource.getpagesize()
-        was = world.limit(pid, resource.RLIMIT_AS,
-                          size + rng.randrange(0, 1 << 20, 4096))
-        return lambda: was and world.unlimit(pid, resource.RLIMIT_AS, was)
+        size = int(pages[0]) * os.sysconf("SC_PAGE_SIZE")
+        return world.limit(pid, "as",
+                           size + rng.randrange(0, 1 << 18, 4096))
     return do
 
 

@@ -1,7 +1,7 @@
 """Hands that do things to processes, and a supervisor that starts again what
 died. Everything goes by process id."""
 import os
-import resource
+import re
 import signal
 import subprocess
 import threading
@@ -10,6 +10,13 @@ import time
 from common import program
 
 DISK_BYTES = 64 << 20           # of the disk that gets full
+# Signals that nobody here sends.
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL,
+           signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP)
+CRASH_TEXT = re.compile(r"(agent|process) .*by signal (%s)\b|"
+                        r"(Address|UndefinedBehavior|Leak)Sanitizer|"
+                        r"runtime error:" %
+                        "|".join(str(int(s)) for s in CRASHES))
 
 
 def of_process(pid, name):
@@ -44,6 +51,24 @@ def signal_to(pid, sig):
         return False
 
 
+LIMITS = {"nofile": "Max open files", "as": "Max address space"}
+
+
+def set_limit(pid, name, value):
+    """As the user of that process: without CAP_SYS_RESOURCE not even root may
+    set the limits of others."""
+    found = re.search(r"^Uid:\t(\d+).*\nGid:\t(\d+)",
+                      of_process(pid, "status"), re.M)
+    return found is not None and subprocess.run(
+        [program("prlimit"), "--pid=%d" % pid, "--%s=%s:" % (name, value)],
+        user=int(found[1]), group=int(found[2]), extra_groups=[],
+        stderr=subprocess.DEVNULL).returncode == 0
+
+
+class Absent(Exception):
+    """What something should happen to is not there at the moment."""
+
+
 class Daemon:
     """A program that is started again whenever it has ended."""
 
@@ -54,6 +79,7 @@ class Daemon:
         self.is_wanted = True
         self.start_at = 0.0
         self.starts = 0
+        self.crashes = []
 
     def pid(self):
         p = self.process
@@ -63,6 +89,9 @@ class Daemon:
         if self.pid() is not None:
             return
         if self.process is not None:
+            if -self.process.returncode in CRASHES:
+                self.crashes.append("%s: signal %d" % (
+                    self.name, -self.process.returncode))
             self.process = None
             self.start_at = now + self.delay_s
         if self.is_wanted and now >= self.start_at:
@@ -99,6 +128,9 @@ class Hands:
 
     def look(self):
         """What else is to be done now and then."""
+
+    def crashes(self):
+        return [c for d in self.daemons.values() for c in d.crashes]
 
     def end_supervision(self):
         self.is_ending = True
@@ -163,21 +195,13 @@ class Hands:
         for process in list(self.traces):
             self.undo_trace(process)
 
-    def limit(self, pid, what, value):
-        """A soft limit now; what it was, or None for a process that ended."""
-        try:
-            was = resource.prlimit(pid, what)
-            resource.prlimit(pid, what, (min(value, was[1])
-                                         if was[1] >= 0 else value, was[1]))
-            return was
-        except (OSError, ValueError):
-            return None
-
-    def unlimit(self, pid, what, was):
-        try:
-            resource.prlimit(pid, what, was)
-        except OSError:
-            pass
+    def limit(self, pid, name, value):
+        """A soft limit (of prlimit(1)) from now on; what undoes it."""
+        was = of_process(pid, "limits")
+        if not set_limit(pid, name, value):
+            raise Absent
+        found = re.search(LIMITS[name] + r" +(\w+)", was)
+        return lambda: set_limit(pid, name, found[1])
 
     def fill_disk(self, left):
         """All but so many octets of the disk that the log is on."""

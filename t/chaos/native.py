@@ -75,5 +75,9 @@ class Native:
     def wrong(self):
         return self.ledger.wrong
 
+    def crashes(self):
+        return (self.world.crashes() + sorted(self.client.crashes) +
+                self.world.crashes_logged())
+
     def reasons(self):
         return self.client.reasons

@@ -18,7 +18,7 @@ import threading
 import time
 
 from common import BUILD, STATIC, Failed, free_port, need
-from hands import Daemon, Hands, signal_to
+from hands import CRASH_TEXT, Daemon, Hands, signal_to
 from instance import DAEMONS, Instance, of_process
 from ledger import settle
 from proxy import Proxy
@@ -127,8 +127,14 @@ class PostWorld(Hands):
             signal_to(pid, signal.SIGKILL)
 
     def files(self, *folders):
-        return [name for folder in folders for _, _, names in
-                os.walk(self.postfix.queue + "/" + folder) for name in names]
+        """Messages. A file that is not executable was not complete when its
+        writer died: no client was told that it is there."""
+        found = []
+        for folder in folders:
+            for root, _, names in os.walk(self.postfix.queue + "/" + folder):
+                found += [n for n in names if os.access(
+                    os.path.join(root, n), os.X_OK)]
+        return found
 
     def stop(self):
         self.undo_traces()
@@ -187,6 +193,7 @@ class Log(threading.Thread):
         self.other = {}         # bounced, expired ...
         self.unheard = 0        # of the doubts, those without an outcome
         self.reasons = {}
+        self.crashes = []
         self.lock = threading.Lock()
         self.watches = []
         self.times = {}         # by name: when it was submitted
@@ -209,6 +216,8 @@ class Log(threading.Thread):
                     self.take(line)
 
     def take(self, line):
+        if CRASH_TEXT.search(line):
+            self.crashes.append(line)
         found = TAKEN.search(line)
         if found:
             self.names[found[1]] = found[2]
@@ -404,6 +413,9 @@ class Postfix:
 
     def wrong(self):
         return list(self.log.other.values())
+
+    def crashes(self):
+        return self.world.crashes() + self.log.crashes
 
     def reasons(self):
         return self.log.reasons

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from common import BUILD, ROOT, Failed, free_port, need
-from hands import Daemon, Hands, children, command, signal_to
+from hands import CRASH_TEXT, Daemon, Hands, children, command, signal_to
 from proxy import Proxy
 
 DNSD = BUILD + "/t/bench/dnsd"
@@ -214,6 +214,14 @@ class World(Hands):
     def ours(self):
         return self.with_our_log() + [
             d.pid() for d in self.daemons.values() if d.pid() is not None]
+
+    def crashes_logged(self):
+        found = []
+        for path in (self.old_log, self.log_path):
+            if os.path.exists(path):
+                with open(path, errors="replace") as f:
+                    found += [ln.strip() for ln in f if CRASH_TEXT.search(ln)]
+        return found
 
     def reload(self):
         subprocess.Popen(
