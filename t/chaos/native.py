@@ -21,6 +21,7 @@ class Native:
     def start(self):
         self.world.start()
         self.world.wait_up()
+        self.descriptors = self.world.descriptors()
         self.client.start()
 
     def check(self):
@@ -42,6 +43,13 @@ class Native:
 
     def is_settled(self):
         return not self.ledger.open
+
+    def is_idle(self):
+        """All rests, and has no more descriptors than at the start, but for
+        the submitter's connections and what is opened once."""
+        now = self.world.descriptors()
+        return all(n <= self.descriptors.get(name, n) + len(
+            self.client.links) + 2 for name, n in now.items())
 
     def finish(self):
         """Ends all; what did not end by itself."""

@@ -376,6 +376,9 @@ class Postfix:
         return not self.world.files("incoming", "active", "deferred",
                                     "maildrop")
 
+    def is_idle(self):
+        return True
+
     def finish(self):
         if self.submitters is not None:
             self.end_input()

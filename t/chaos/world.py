@@ -215,6 +215,19 @@ class World(Hands):
         return self.with_our_log() + [
             d.pid() for d in self.daemons.values() if d.pid() is not None]
 
+    def descriptors(self):
+        """How many the master has, and of each kind of agent the one with
+        most."""
+        found = {}
+        for pid, name in [(self.pid("master"), "master"),
+                          *self.agents().items()]:
+            try:
+                n = len(os.listdir("/proc/%s/fd" % pid))
+            except OSError:
+                continue
+            found[name] = max(found.get(name, 0), n)
+        return found
+
     def crashes_logged(self):
         found = []
         for path in (self.old_log, self.log_path):
