@@ -22,7 +22,7 @@ from ledger import BOUNCED, DELIVERED, DOUBT, LATER
 BODY_MAX = 200000
 RETRY_S = (0.1, 0.8)    # from an answer to the next attempt
 DOUBT_TEXT = b"may have been delivered"
-STAGE = 5
+STAGE, DRAIN = 5, 11
 
 
 def load_template():
@@ -45,6 +45,7 @@ class Link:
         self.sock = None
         self.again_at = 0.0
         self.is_deaf = False
+        self.is_leaving = False         # another master takes over
 
     def connect(self, now):
         self.received, self.out = bytearray(), []
@@ -52,7 +53,7 @@ class Link:
         self.window = 0
         self.open = {}                  # attempts by delivery id
         self.ids = 0
-        self.is_deaf = False
+        self.is_deaf = self.is_leaving = False
         self.again_at = now + 0.05
         sock = socket.socket(socket.AF_UNIX)
         try:
@@ -160,6 +161,8 @@ class Link:
         elif kind == WIRE.READY:
             self.window = struct.unpack(
                 ">I", dict(WIRE.attributes(body))[WIRE.WINDOW])[0]
+        elif kind == DRAIN:
+            self.client.replace(self)
         elif kind not in (WIRE.HELO, STAGE):
             self.client.ledger.blame("a frame of type %d" % kind)
 
@@ -252,15 +255,19 @@ class Client(threading.Thread):
             credit = min(credit + (now - last) * self.rate, self.rate / 10)
             last = now
             for link in self.links:
-                if link.sock is None and now >= link.again_at:
+                if (link.sock is None and now >= link.again_at and
+                        not link.is_leaving):
                     link.connect(now)
             credit = self.submit(now, credit)
             if now >= unkind_at:
                 unkind_at = now + self.random.uniform(0.2, 1)
                 self.be_unkind() if self.is_unkind else self.hear()
-            for link in self.links:
+            for link in list(self.links):
                 if link.sock is not None:
                     link.flush()
+                if link.is_leaving and not link.open:
+                    link.lose()
+                    self.links.remove(link)
             for key, events in self.selector.select(0.01):
                 if key.data.sock is not None and events & 1:
                     key.data.read()
@@ -269,7 +276,8 @@ class Client(threading.Thread):
 
     def submit(self, now, credit):
         ready = [k for k in self.links
-                 if k.sock is not None and len(k.open) < k.window]
+                 if k.sock is not None and len(k.open) < k.window and
+                 not k.is_leaving]
         while ready and self.again and self.again[0][0] <= now:
             message = heapq.heappop(self.again)[2]
             self.send(self.random.choice(ready), message, now)
@@ -336,6 +344,13 @@ class Client(threading.Thread):
         key = attempt.message.relay + ": " + words
         self.reasons[key] = self.reasons.get(key, 0) + 1
 
+    def replace(self, link):
+        """DRAIN: what is open will be answered there, the rest goes over a
+        new connection."""
+        if not link.is_leaving:
+            link.is_leaving = True
+            self.links.append(Link(self))
+
     # --- what submitters do to a master ---
 
     def be_unkind(self):
@@ -360,7 +375,3 @@ class Client(threading.Thread):
             if link.is_deaf:
                 link.is_deaf = False
                 link.watch()
-
-    def calm(self):
-        """From now on it only submits and reads."""
-        self.is_unkind = False

@@ -134,6 +134,10 @@ def reload(world, rng):
     world.reload()
 
 
+def upgrade(world, rng):
+    world.upgrade()
+
+
 def crash(world, rng):
     world.crash()
 
@@ -143,6 +147,7 @@ OURS = agent("smtp-static", "smtp-mx", "lmtp", "pipe")
 SMTP = agent("smtp-static", "smtp-mx", "lmtp")
 PIPE = agent("pipe")
 MASTER = the("master")
+DOOR = agent("intake-lmtp")
 
 # Whose system calls fail: cells, who, calls, error.  Not brk: it fails by what
 # it returns, and libc takes an error for an address.
@@ -185,6 +190,17 @@ FAILURES = [
     (NATIVE, "master", MASTER, "open,openat", "EMFILE"),
     (NATIVE, "master", MASTER, "mmap,mremap", "ENOMEM"),
     (NATIVE, "master", MASTER, "write,writev", "ENOSPC"),
+    (NATIVE, "intake", DOOR, "accept4", "EMFILE"),
+    (NATIVE, "intake", DOOR, "accept4", "ECONNABORTED"),
+    (NATIVE, "intake", DOOR, "memfd_create", "ENOMEM"),
+    (NATIVE, "intake", DOOR, "openat,open", "ENOSPC"),
+    (NATIVE, "intake", DOOR, "write,pwrite64,writev", "ENOSPC"),
+    (NATIVE, "intake", DOOR, "recvfrom,read,recvmsg", "ECONNRESET"),
+    (NATIVE, "intake", DOOR, "recvfrom,read,recvmsg", "EINTR"),
+    (NATIVE, "intake", DOOR, "sendto,sendmsg", "EPIPE"),
+    (NATIVE, "intake", DOOR, "sendto,sendmsg", "EAGAIN"),
+    (NATIVE, "intake", DOOR, "sendmmsg", "ENOBUFS"),
+    (NATIVE, "intake", DOOR, "recvmmsg", "EINTR"),
     (POSTFIX, "agent", SMTP, "pwrite64", "EIO"),
     (POSTFIX, "agent", SMTP, "flock,fcntl", "ENOLCK"),
     (POSTFIX, "agent", SMTP, "accept,accept4", "EMFILE"),
@@ -209,6 +225,8 @@ EVENTS = [
           cells=BOTH),
     Event("kill-master", "SIGKILL to the master", send(the("master"), KILL),
           weight=2),
+    Event("kill-intake", "SIGKILL to the intake", send(DOOR, KILL),
+          weight=2),
     Event("kill-sink", "SIGKILL to the SMTP server",
           send(the("sink"), KILL), weight=2, cells=BOTH),
     Event("kill-store", "SIGKILL to the LMTP server",
@@ -226,9 +244,11 @@ EVENTS = [
     Event("stop-qmgr", "SIGSTOP, SIGCONT", stop(the("qmgr")), (0.5, 4),
           cells=POSTFIX),
     Event("reload", "nexthop reload", reload, weight=3, cells=BOTH),
+    Event("upgrade", "nexthop upgrade", upgrade, weight=2),
     Event("stop-agent", "SIGSTOP, SIGCONT", stop(agent()), (0.5, 5), 2,
           cells=BOTH),
     Event("stop-master", "SIGSTOP, SIGCONT", stop(the("master")), (0.5, 4)),
+    Event("stop-intake", "SIGSTOP, SIGCONT", stop(DOOR), (0.5, 4)),
     Event("stop-sink", "SIGSTOP, SIGCONT", stop(the("sink")), (0.5, 9),
           cells=BOTH),
     Event("stop-store", "SIGSTOP, SIGCONT", stop(the("store")), (0.5, 9)),
@@ -267,6 +287,8 @@ EVENTS = [
           (1, 5), 2, cells=BOTH),
     Event("files-master", "descriptors used up", few_files(
         the("master"), 4), (1, 5), 2),
+    Event("files-intake", "descriptors used up", few_files(DOOR, 4),
+          (1, 5)),
     Event("memory-agent", "address space used up", little_memory(agent()),
           (1, 4), cells=BOTH),
     Event("memory-master", "address space used up", little_memory(

@@ -43,6 +43,12 @@ def command(pid):
     return ""
 
 
+def is_alive(pid):
+    """There, and not only waiting for its parent to ask."""
+    state = of_process(int(pid), "stat").rpartition(") ")[2][:1]
+    return state not in ("", "Z", "X")
+
+
 def signal_to(pid, sig):
     try:
         os.kill(pid, sig)
@@ -80,10 +86,20 @@ class Daemon:
         self.start_at = 0.0
         self.starts = 0
         self.crashes = []
+        self.env = None
+        self.former = []        # processes that we no longer follow
 
     def pid(self):
         p = self.process
         return p.pid if p is not None and p.poll() is None else None
+
+    def leave(self, now):
+        """Start another, whether or not it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.former.append(self.process)
+            self.process = None
+            self.start_at = now + self.delay_s
+        self.former = [p for p in self.former if p.poll() is None]
 
     def look(self, now):
         if self.pid() is not None:
@@ -99,7 +115,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=self.stderr,
-                start_new_session=True)
+                env=self.env, start_new_session=True)
 
 
 class Hands:

@@ -42,7 +42,7 @@ class Attempt:
 
 
 class Ledger:
-    """Written by the submitter's thread, read by the others."""
+    """Written by the submitters' threads, read by the others."""
 
     def __init__(self, seed):
         self.seed = seed
@@ -56,11 +56,12 @@ class Ledger:
         self.watches = []       # [since, relays that have not delivered, call]
 
     def new_message(self, relay, domain, nrcpt, body):
-        self.numbers += 1
-        rcpts = ["r%d.%d@%s" % (self.numbers, i, domain)
-                 for i in range(nrcpt)]
-        message = Message(self.numbers, relay, rcpts, body)
-        self.open[message.number] = message
+        with self.lock:
+            self.numbers += 1
+            n = self.numbers
+            message = Message(n, relay, ["r%d.%d@%s" % (n, i, domain)
+                                         for i in range(nrcpt)], body)
+            self.open[n] = message
         return message
 
     def new_attempt(self, message, now):
@@ -71,18 +72,18 @@ class Ledger:
 
     def answer(self, attempt, index, kind, now):
         attempt.answers[index] = kind
-        self.answered[kind] += 1
-        if kind == DELIVERED and self.watches:
-            self.look(attempt, now)
+        with self.lock:
+            self.answered[kind] += 1
+            if kind == DELIVERED and self.watches:
+                self.look(attempt, now)
 
     def look(self, attempt, now):
-        with self.lock:
-            for watch in self.watches:
-                if attempt.since > watch[0]:
-                    watch[1].discard(attempt.message.relay)
-                    if not watch[1]:
-                        watch[2](now - watch[0])
-            self.watches = [w for w in self.watches if w[1]]
+        for watch in self.watches:
+            if attempt.since > watch[0]:
+                watch[1].discard(attempt.message.relay)
+                if not watch[1]:
+                    watch[2](now - watch[0])
+        self.watches = [w for w in self.watches if w[1]]
 
     def watch(self, now, relays, call):
         """Call with the seconds from now until each relay has delivered a
@@ -96,15 +97,16 @@ class Ledger:
     def close(self, attempt):
         """All its answers are there. True: the message must go again."""
         answers, message = attempt.answers, attempt.message
-        self.rows[attempt.name] = (answers.count(DELIVERED),
-                                   answers.count(DOUBT), attempt.digest)
         for rcpt, kind in zip(attempt.rcpts, answers):
             if kind == BOUNCED:
                 self.blame("%s: %s failed for good" % (attempt.name, rcpt))
-        message.rcpts = [r for r, kind in zip(attempt.rcpts, answers)
-                         if kind in (DOUBT, LATER)]
-        if not message.rcpts:
-            del self.open[message.number]
+        with self.lock:
+            self.rows[attempt.name] = (answers.count(DELIVERED),
+                                       answers.count(DOUBT), attempt.digest)
+            message.rcpts = [r for r, kind in zip(attempt.rcpts, answers)
+                             if kind in (DOUBT, LATER)]
+            if not message.rcpts:
+                del self.open[message.number]
         return bool(message.rcpts)
 
 

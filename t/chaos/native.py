@@ -4,6 +4,7 @@ import time
 from client import Client
 from common import Failed
 from ledger import Ledger, settle
+from lmtp import Intake
 from world import RELAYS, World
 
 
@@ -17,29 +18,43 @@ class Native:
         self.client = Client(self.ledger, folder + "/s.sock",
                              self.world.relays, args.seed, args.rate)
         self.missing = []
+        self.relays = set(self.world.relays)
+        self.intake = None
+        if self.world.has_intake:
+            self.relays.add("intake")
+            self.intake = Intake(self.ledger, self.client, folder + "/i.sock",
+                                 "intake", args.seed, args.rate / 8)
 
     def start(self):
         self.world.start()
         self.world.wait_up()
         self.descriptors = self.world.descriptors()
         self.client.start()
+        if self.intake is not None:
+            self.intake.start()
+
+    def submitters(self):
+        return [s for s in (self.client, self.intake) if s is not None]
 
     def check(self):
-        if self.client.trouble is not None:
-            raise Failed("the submitter: %r" % self.client.trouble)
+        for s in self.submitters():
+            if s.trouble is not None:
+                raise Failed("a submitter: %r" % s.trouble)
 
     def watch(self, call):
         """Call with the seconds until each relay has delivered again."""
-        self.ledger.watch(time.monotonic(), self.world.relays, call)
+        self.ledger.watch(time.monotonic(), self.relays, call)
 
     def calm(self):
-        self.client.calm()
+        for s in self.submitters():
+            s.is_unkind = False
 
     def is_recovered(self):
         return not self.ledger.watches
 
     def end_input(self):
-        self.client.is_generating = False
+        for s in self.submitters():
+            s.is_generating = False
 
     def is_settled(self):
         return not self.ledger.open
@@ -53,14 +68,18 @@ class Native:
 
     def finish(self):
         """Ends all; what did not end by itself."""
+        if self.intake is not None:
+            self.intake.join()
+            self.missing = list(self.intake.missing)
         self.client.is_ending = True
         if self.client.ident is not None:
             self.client.join()
-        self.missing = [a for link in self.client.links
-                        if link.sock is not None for a in link.open.values()]
+        still = [a for link in self.client.links
+                 if link.sock is not None for a in link.open.values()]
+        self.missing += [a.name for a in still]
         left = self.world.stop()
         rows = dict(self.ledger.rows)
-        for a in self.missing:
+        for a in still:
             rows[a.name] = (a.answers.count("delivered"), len(a.answers),
                             a.digest)
         self.totals = settle(rows, self.world.journals)
@@ -78,14 +97,15 @@ class Native:
                 for m in self.ledger.open.values()]
 
     def unanswered(self):
-        return [a.name for a in self.missing]
+        return self.missing
 
     def wrong(self):
         return self.ledger.wrong
 
     def crashes(self):
-        return (self.world.crashes() + sorted(self.client.crashes) +
-                self.world.crashes_logged())
+        return (self.world.crashes() + self.world.crashes_logged() +
+                [c for s in self.submitters() for c in sorted(s.crashes)])
 
     def reasons(self):
-        return self.client.reasons
+        return {text: n for s in self.submitters()
+                for text, n in s.reasons.items()}

@@ -1,13 +1,16 @@
 """All that a run through the master consists of: the master and its agents, and
 the servers they deliver to."""
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
 from common import BUILD, ROOT, Failed, free_port, need
-from hands import CRASH_TEXT, Daemon, Hands, children, command, signal_to
+from hands import (CRASH_TEXT, Absent, Daemon, Hands, children, command,
+                   is_alive, signal_to)
 from proxy import Proxy
 
 DNSD = BUILD + "/t/bench/dnsd"
@@ -47,6 +50,16 @@ RELAYS = {
         max_processes = 4"""),
 }
 
+# A door to the relay direct; what is large goes to the disk that gets full.
+INTAKE = """
+[intake door]
+listen = unix:%(folder)s/i.sock
+relay = direct
+memory_limit = 64k
+spool_directory = %(folder)s/disk/spool
+restart_delay_max = 2
+"""
+
 # Not among those of a run unless it is asked for: says that it delivered.
 LIAR = """custom
         exec = %(root)s/contrib/agent-template/agent.py
@@ -71,6 +84,39 @@ submit_timeout = 10
 """
 
 
+class Master(Daemon):
+    """The master; like systemd it follows MAINPID after an upgrade."""
+
+    def __init__(self, name, argv, stderr, path):
+        super().__init__(name, argv, stderr)
+        self.told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.told.bind(path)
+        self.told.setblocking(False)
+        self.env = {**os.environ, "NOTIFY_SOCKET": path}
+        self.heir = None
+
+    def pid(self):
+        return super().pid() if self.heir is None else self.heir
+
+    def look(self, now):
+        self.listen()
+        if self.heir is not None and not is_alive(self.heir):
+            self.heir = None
+            # The one before, if it is still about, serves nobody new.
+            self.leave(now)
+        super().look(now)
+
+    def listen(self):
+        try:
+            while True:
+                found = re.search(rb"^MAINPID=(\d+)$", self.told.recv(4096),
+                                  re.M)
+                if found:
+                    self.heir = int(found[1])
+        except BlockingIOError:
+            pass
+
+
 class World(Hands):
     def __init__(self, folder, seed, relays):
         super().__init__(folder)
@@ -87,15 +133,17 @@ class World(Hands):
             if name not in known:
                 raise Failed("there is no relay " + name)
         self.relays = {name: known[name][:2] for name in relays}
+        self.has_intake = "direct" in relays and os.access(
+            BUILD + "/libexec/nexthop/intake-lmtp", os.X_OK)
         self.write_conf({name: known[name][2] for name in relays})
         self.log = open(self.log_path, "a")
         self.proxy = Proxy(self.ports["proxy"], self.ports["sink"], seed)
         self.daemons = {
             "sink": Daemon("sink", self.sink_argv(), self.err),
             "store": Daemon("store", self.store_argv(), self.err),
-            "master": Daemon("master", [
+            "master": Master("master", [
                 need(BUILD + "/sbin/nexthop-master"), "-c", self.conf,
-                "--foreground"], self.log),
+                "--foreground"], self.log, folder + "/notify"),
         }
         if "mx" in relays:
             self.daemons["dns"] = Daemon("dns", [
@@ -119,6 +167,10 @@ class World(Hands):
             if name not in ("front", "run", "liar"):
                 lines += SMTP_TIMES + "\n"
             text += "\n".join(line.strip() for line in lines.split("\n"))
+        if self.has_intake:
+            text += INTAKE % self.ports
+            os.mkdir(self.folder + "/disk/spool")
+            os.chmod(self.folder + "/disk/spool", 0o1777)
         with open(self.conf, "w") as f:
             f.write(text)
 
@@ -158,16 +210,18 @@ class World(Hands):
         self.want_nothing()
         for pid in self.ours():
             signal_to(pid, signal.SIGCONT)
-        left = self.end("master", 15)
-        end = time.monotonic() + 8
-        while self.agents_left() and time.monotonic() < end:
+        for pid in self.with_our_log():
+            if command(pid) == "nexthop-master":
+                signal_to(pid, signal.SIGTERM)
+        end = time.monotonic() + 20
+        while self.with_our_log() and time.monotonic() < end:
             time.sleep(0.05)
-        left += ["%d %s" % (p, command(p)) for p in self.agents_left()]
+        left = ["%d %s" % (p, command(p)) for p in self.with_our_log()]
         for name in self.daemons:
             left += self.end(name, 5)
         self.proxy.is_ending = True
         self.end_supervision()
-        for pid in self.agents_left():
+        for pid in self.with_our_log():
             signal_to(pid, signal.SIGKILL)
         return left
 
@@ -194,15 +248,11 @@ class World(Hands):
         found = {p: command(p) for p in children(master)}
         return {p: name for p, name in found.items() if name in AGENTS}
 
-    def agents_left(self):
-        """All whose log is ours, whoever is their parent."""
-        master = self.pid("master")
-        return [p for p in self.with_our_log() if p != master]
-
     def with_our_log(self):
+        """Master and agents, whoever is their parent."""
         found = []
         for entry in os.listdir("/proc"):
-            if not entry.isdigit():
+            if not entry.isdigit() or not is_alive(entry):
                 continue
             try:
                 if os.readlink("/proc/%s/fd/2" % entry) == self.log_path:
@@ -214,6 +264,13 @@ class World(Hands):
     def ours(self):
         return self.with_our_log() + [
             d.pid() for d in self.daemons.values() if d.pid() is not None]
+
+    def upgrade(self):
+        if self.pid("master") is None:
+            raise Absent
+        subprocess.Popen(
+            [BUILD + "/bin/nexthop", "-c", self.conf, "upgrade"],
+            stdin=subprocess.DEVNULL, stdout=self.err, stderr=self.err)
 
     def descriptors(self):
         """How many the master has, and of each kind of agent the one with
