@@ -283,7 +283,7 @@ chaos: deps-test
 
 # --- reading the tree -------------------------------------------------------
 
-.PHONY: lint layers headers manuals rfcs format help clean
+.PHONY: lint layers headers manuals rfcs shape format help clean
 
 ## lint: static checks of C, scripts, manual pages, layers and headers
 lint: $(BUILD)/gen/paths.h
@@ -305,6 +305,10 @@ manuals: $(MAN)
 ## rfcs: which RFC section is handled where, and the known gaps
 rfcs:
 	@contrib/check/rfcs
+
+## shape: functions of over 60 lines, sources of over 500
+shape:
+	@contrib/check/shape
 
 ## format: clang-format over the lines that differ from the last commit
 # Not over whole files: it would undo tables and declarations set with tabs.

@@ -133,19 +133,6 @@ tls_host()
 	mxours "$1" -T -C "$CERTS/${2:-good}.pem"
 }
 
-# to STATUS RCPT... [-- key=value...]
-to()
-{
-	local status=$1 rcpts=()
-
-	shift
-	while [[ $# -gt 0 && $1 != -- ]]; do
-		rcpts+=("$1")
-		shift
-	done
-	give "$status" "${MX[@]}" "${@:2}" -- s@x.test "${rcpts[@]}"
-}
-
 # verified DOMAIN PATTERN [key=value...]: delivered, and what TLS it was.
 verified()
 {

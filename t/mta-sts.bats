@@ -61,19 +61,6 @@ sts_begin()
 		tls_mode=may
 }
 
-# to STATUS RCPT... [-- key=value...]
-to()
-{
-	local status=$1 rcpts=()
-
-	shift
-	while [[ $# -gt 0 && $1 != -- ]]; do
-		rcpts+=("$1")
-		shift
-	done
-	give "$status" "${MX[@]}" "${@:2}" -- s@x.test "${rcpts[@]}"
-}
-
 tls_host()
 {
 	mxours "$1" -T -C "$CERTS/${2:-mx}.pem"

@@ -21,19 +21,6 @@ teardown()
 	nh_teardown
 }
 
-# to STATUS RCPT... [-- key=value...]: a delivery with the options of the test.
-to()
-{
-	local status=$1 rcpts=()
-
-	shift
-	while [[ $# -gt 0 && $1 != -- ]]; do
-		rcpts+=("$1")
-		shift
-	done
-	give "$status" "${MX[@]}" "${@:2}" -- s@x.test "${rcpts[@]}"
-}
-
 # ---- hosts of the operator's, and of the envelope's ----
 
 fallback()

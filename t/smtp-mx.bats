@@ -22,19 +22,6 @@ teardown()
 	[[ -z ${CERTS-} ]] || certs_remove
 }
 
-# to STATUS RCPT... [-- key=value...]: a delivery with the options of the test.
-to()
-{
-	local status=$1 rcpts=()
-
-	shift
-	while [[ $# -gt 0 && $1 != -- ]]; do
-		rcpts+=("$1")
-		shift
-	done
-	give "$status" "${MX[@]}" "${@:2}" -- s@x.test "${rcpts[@]}"
-}
-
 # ---- which hosts, in which order ----
 
 port_25()

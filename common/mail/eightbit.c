@@ -9,6 +9,8 @@
  * RFC 2045 §6.4 allows no encoding around parts within parts, so message/
  * rfc822 is converted inside, and other composite types not at all; but
  * message/global and its kin may be encoded (RFC 6532 §3.7, RFC 6533).
+ *
+ * LONG: both passes know the edits
  */
 #include "mail/eightbit.h"
 

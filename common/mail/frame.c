@@ -1,6 +1,8 @@
 /*
  * frame.c - frames as bytes; see frame.h.  Encode and decode of each frame
  * stand next to each other.
+ *
+ * LONG: one pair of functions for each frame there is
  */
 #include "mail/frame.h"
 

@@ -6,6 +6,8 @@
  * call.  sendmmsg() likewise: a piece starts at each frame that carries a
  * descriptor.  The pieces are read into memory shared by all channels of the
  * process; frames that are whole in a piece are handed out where they lie.
+ *
+ * LONG: reading, writing and closing share each state of the socket
  */
 #include "net/channel.h"
 

@@ -1,4 +1,8 @@
-/* conn.c - one byte stream to a host. */
+/*
+ * conn.c - one byte stream to a host.
+ *
+ * LONG: one state machine from connecting to closing
+ */
 #include "net/conn.h"
 
 #include <errno.h>

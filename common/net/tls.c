@@ -4,6 +4,8 @@
  * OpenSSL reads and writes the socket itself.  What it cannot send stays with
  * conn.c as plain bytes, but for one record that is encrypted already, which
  * is why a piece once refused is offered again.
+ *
+ * LONG: all of it knows one connection's SSL
  */
 #include "net/tls.h"
 

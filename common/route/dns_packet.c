@@ -5,6 +5,8 @@
  * own: records that nobody asked for (signatures, name servers) cost nothing,
  * and names are checked before ldns follows their pointers, of which it would
  * take very many.
+ *
+ * LONG: one format, questions beside their answers
  */
 #include "route/dns_packet.h"
 

@@ -5,6 +5,8 @@
  *
  * A verb is a pair: what is sent, and what its answer means.  Answers only
  * record facts; smtp_next() alone tells what comes next.
+ *
+ * LONG: the dialogue, to be read from top to bottom
  */
 #include <string.h>
 

@@ -11,6 +11,8 @@
  * Messages go as answers come, or with --rate at moments of their own; then
  * the time from a message to its answer is told too.  --beside sends others
  * all the while, which are no part of the report.
+ *
+ * LONG: a program by itself; what others may use is in t/tools/lib/
  */
 #include <sys/resource.h>
 #include <sys/socket.h>

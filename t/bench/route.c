@@ -24,6 +24,8 @@
 #include "route/mx.h"
 #include "route/sts_cache.h"
 #include "route/sts_policy.h"
+#include "../tools/lib/options.h"
+#include "../tools/lib/procs.h"
 
 #define LOOKS		1000000
 #define ARENA_BYTES	512		/* as for a small envelope */
@@ -68,15 +70,6 @@ usage(void)
 {
 	fprintf(stderr, "usage: route [-p] [-o option=value]... COUNT DOMAIN\n");
 	exit(EX_USAGE);
-}
-
-static double
-cpu_seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 /* ---- the first time ---- */
@@ -143,7 +136,7 @@ measure(struct bench *b)
 	const struct route_target *target;
 	struct route *route;
 	struct arena *arena;
-	double cpu_s = cpu_seconds();
+	double cpu_s = procs_own_cpu_s();
 	int64_t i;
 
 	for (i = 0; i < LOOKS; i++) {
@@ -157,30 +150,11 @@ measure(struct bench *b)
 			    "tls_asked %d level\n", target->n, target->asked);
 		arena_free(arena);
 	}
-	cpu_s = cpu_seconds() - cpu_s;
+	cpu_s = procs_own_cpu_s() - cpu_s;
 	printf("cpu_us_per_look %.3f us\n", cpu_s * 1e6 / LOOKS);
 }
 
 /* ---- all of it ---- */
-
-static void
-on_fault(void *arg, const char *name, const char *text)
-{
-	(void)arg;
-	errx(EX_USAGE, "%s: %s", name, text);
-}
-
-static void
-set_option(struct opts *opts, char *text)
-{
-	char *value = strchr(text, '='), error[512];
-
-	if (value == NULL)
-		usage();
-	*value++ = '\0';
-	if (opts_set(opts, text, value, OPTS_LAST, error, sizeof(error)) == -1)
-		errx(EX_USAGE, "%s", error);
-}
 
 static struct router
 make_router(struct loop *loop, struct conf *conf)
@@ -258,17 +232,15 @@ main(int argc, char **argv)
 
 	log_open("route");
 	while ((c = getopt(argc, argv, "o:p")) != -1)
-		if (c == 'o')
-			set_option(opts, optarg);
-		else if (c == 'p')
+		if (c == 'p')
 			has_policies = true;
-		else
+		else if (c != 'o' || !options_set(opts, optarg))
 			usage();
 	if (optind + 2 != argc ||
 	    str_to_int64(argv[optind], 1, 1000000, &b.count) == -1)
 		usage();
 	make_names(&b, argv[optind + 1]);
-	opts_finish(opts, on_fault, NULL);
+	options_finish(opts);
 	if (has_policies)
 		keep_policies(&b, &conf->sts);
 	b.router = make_router(b.loop, conf);

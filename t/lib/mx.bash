@@ -53,6 +53,19 @@ mx_dns()
 	mx_options
 }
 
+# to STATUS RCPT... [-- key=value...]: a delivery with the options of the test.
+to()
+{
+	local status=$1 rcpts=()
+
+	shift
+	while [[ $# -gt 0 && $1 != -- ]]; do
+		rcpts+=("$1")
+		shift
+	done
+	give "$status" "${MX[@]}" "${@:2}" -- s@x.test "${rcpts[@]}"
+}
+
 # mx_address N: of the host N; 6: its IPv6 one.
 mx_address()
 {

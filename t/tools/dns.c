@@ -7,7 +7,6 @@
  *
  * README.md beside this file explains options and output.
  */
-#include <sys/resource.h>
 
 #include <err.h>
 #include <stdio.h>
@@ -18,12 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/str.h"
 #include "route/dns.h"
+#include "lib/options.h"
+#include "lib/procs.h"
 
 #define PEEKS	1000000
 
@@ -140,26 +140,7 @@ ask(struct loop *loop, struct dns *dns, const char *name, const char *type)
 		loop_turn(loop, -1);
 }
 
-static void
-pause_for(struct loop *loop, int64_t ms)
-{
-	int64_t end = clock_mono_ms() + ms, left;
-
-	while ((left = end - clock_mono_ms()) > 0)
-		loop_turn(loop, (int)left);
-}
-
 /* ---- measuring ---- */
-
-static double
-cpu_seconds(void)
-{
-	struct rusage ru;
-
-	getrusage(RUSAGE_SELF, &ru);
-	return (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
-	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
-}
 
 static double
 wall_seconds(void)
@@ -205,7 +186,7 @@ ask_next(struct bench *b)
 static void
 run_bench(struct bench *b)
 {
-	double cpu = cpu_seconds(), wall = wall_seconds();
+	double cpu = procs_own_cpu_s(), wall = wall_seconds();
 	struct dns_stats stats;
 	char (*names)[64] = xcalloc(1000, sizeof(*names));
 	int64_t i, known = 0;
@@ -213,7 +194,7 @@ run_bench(struct bench *b)
 	ask_next(b);
 	while (b->nanswered < b->count)
 		loop_turn(b->loop, -1);
-	cpu = cpu_seconds() - cpu;
+	cpu = procs_own_cpu_s() - cpu;
 	wall = wall_seconds() - wall;
 	dns_stats(b->dns, &stats);
 	printf("questions %lld\nfailed %lld\nsent %llu\nseconds %.3f\n"
@@ -223,35 +204,16 @@ run_bench(struct bench *b)
 	    cpu * 1e6 / (double)b->count);
 	for (i = 0; i < 1000; i++)
 		name_of(b, i * b->count / 1000, names[i], sizeof(names[i]));
-	cpu = cpu_seconds();
+	cpu = procs_own_cpu_s();
 	for (i = 0; i < PEEKS; i++)
 		known += dns_peek(b->dns, names[i % 1000], b->type) != NULL;
-	cpu = cpu_seconds() - cpu;
+	cpu = procs_own_cpu_s() - cpu;
 	printf("peeks_known %lld\ncpu_us_per_peek %.3f\n", (long long)known,
 	    cpu * 1e6 / PEEKS);
 	free(names);
 }
 
-/* ---- */
-
-static void
-on_fault(void *arg, const char *name, const char *text)
-{
-	(void)arg;
-	errx(EX_USAGE, "%s: %s", name, text);
-}
-
-static void
-set_option(struct opts *opts, char *text)
-{
-	char *value = strchr(text, '='), error[512];
-
-	if (value == NULL)
-		usage();
-	*value++ = '\0';
-	if (opts_set(opts, text, value, OPTS_LAST, error, sizeof(error)) == -1)
-		errx(EX_USAGE, "%s", error);
-}
+/* ---- all of it ---- */
 
 int
 main(int argc, char **argv)
@@ -265,9 +227,8 @@ main(int argc, char **argv)
 
 	log_open("dns");
 	while ((c = getopt(argc, argv, "o:t:p:b:w:")) != -1)
-		if (c == 'o')
-			set_option(opts, optarg);
-		else if (c == 't' ? opt_parse_time(optarg, &timeout_ms) == 0 :
+		if (c == 'o' ? options_set(opts, optarg) :
+		    c == 't' ? opt_parse_time(optarg, &timeout_ms) == 0 :
 		    c == 'p' ? opt_parse_time(optarg, &pause_ms) == 0 :
 		    c == 'b' ? str_to_int64(optarg, 1000, 10000000,
 		    &bench.count) == 0 :
@@ -280,7 +241,7 @@ main(int argc, char **argv)
 	argv += optind;
 	if (argc < 2 || argc % 2 != 0 || (bench.count > 0 && argc != 2))
 		usage();
-	opts_finish(opts, on_fault, NULL);
+	options_finish(opts);
 	conf->dns_timeout_ms = timeout_ms;
 	raise_files_limit();
 	bench.loop = loop_new();
@@ -295,7 +256,7 @@ main(int argc, char **argv)
 		for (; argc > 0; argc -= 2, argv += 2) {
 			ask(bench.loop, bench.dns, argv[0], argv[1]);
 			if (argc > 2)
-				pause_for(bench.loop, pause_ms);
+				options_pause(bench.loop, pause_ms);
 		}
 	dns_free(bench.dns);
 	loop_turn(bench.loop, 0);

@@ -10,6 +10,8 @@
  * Input is taken octet by octet as far as a step asks for it, never more.  So
  * what a client sends early stays in the socket, where E finds it, where a
  * small window stays closed, and where TLS sees its first octet.
+ *
+ * LONG: a program by itself: the steps of a script, a function each
  */
 #include <sys/mman.h>
 #include <sys/prctl.h>

@@ -14,12 +14,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "route/dane.h"
 #include "route/sts.h"
+#include "lib/options.h"
 
 struct conf {
 	struct dns_conf	 dns;
@@ -133,34 +133,6 @@ ask(char *what)
 	fflush(stdout);
 }
 
-static void
-pause_for(int64_t ms)
-{
-	int64_t end = clock_mono_ms() + ms, left;
-
-	while ((left = end - clock_mono_ms()) > 0)
-		loop_turn(loop, (int)left);
-}
-
-static void
-on_fault(void *arg, const char *name, const char *text)
-{
-	(void)arg;
-	errx(EX_USAGE, "%s: %s", name, text);
-}
-
-static void
-set_option(struct opts *opts, char *text)
-{
-	char *value = strchr(text, '='), error[512];
-
-	if (value == NULL)
-		usage();
-	*value++ = '\0';
-	if (opts_set(opts, text, value, OPTS_LAST, error, sizeof(error)) == -1)
-		errx(EX_USAGE, "%s", error);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -172,15 +144,14 @@ main(int argc, char **argv)
 
 	log_open("policy");
 	while ((c = getopt(argc, argv, "o:p:")) != -1)
-		if (c == 'o')
-			set_option(opts, optarg);
-		else if (c != 'p' || opt_parse_time(optarg, &pause_ms) == -1)
+		if (c == 'o' ? !options_set(opts, optarg) :
+		    c != 'p' || opt_parse_time(optarg, &pause_ms) == -1)
 			usage();
 	argc -= optind;
 	argv += optind;
 	if (argc == 0)
 		usage();
-	opts_finish(opts, on_fault, NULL);
+	options_finish(opts);
 	loop = loop_new();
 	if ((dns = dns_new(loop, &conf->dns, error, sizeof(error))) == NULL ||
 	    (sts = sts_new(loop, dns, &conf->sts, error, sizeof(error))) ==
@@ -189,7 +160,7 @@ main(int argc, char **argv)
 	for (; argc > 0; argc--, argv++) {
 		ask(*argv);
 		if (argc > 1)
-			pause_for(pause_ms);
+			options_pause(loop, pause_ms);
 	}
 	sts_free(sts);
 	dns_free(dns);

@@ -15,6 +15,8 @@
  * RFC 5321, RFC 2033 (LMTP), 1870 (SIZE), 2920 (PIPELINING), 3030 (CHUNKING,
  * without BINARYMIME), 3207 (STARTTLS).  Other extensions are announced so
  * that clients use them: their parameters are taken and have no effect.
+ *
+ * LONG: a program by itself; what others may use is in t/tools/lib/
  */
 #include <sys/epoll.h>
 #include <sys/queue.h>

@@ -121,6 +121,7 @@ on_fault(void *arg, const char *name, const char *text)
 	(*n)++;
 }
 
+/* LONG: a table */
 static void
 test_options(void)
 {

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static FILE *
@@ -86,4 +87,13 @@ procs_add(struct procs_usage *u, pid_t pid, bool want_memory)
 	while (fscanf(f, "%d", &child) == 1)
 		procs_add(u, child, want_memory);
 	fclose(f);
+}
+
+double
+procs_own_cpu_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }

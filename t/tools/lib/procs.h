@@ -13,6 +13,8 @@ struct procs_usage {
 	long		 rss_kib, rss_peak_kib;
 };
 
+/* CPU seconds of this process. */
+double	procs_own_cpu_s(void);
 /* Add a process and its children; memory, which costs more, if asked for. */
 void	procs_add(struct procs_usage *, pid_t, bool want_memory);
 
