@@ -5,8 +5,10 @@
 #include "http/sign.h"
 
 #include <openssl/evp.h>
+#include <err.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/mem.h"
 
@@ -35,10 +37,9 @@ digest_new(void)
 	struct digest *d = xcalloc(1, sizeof(*d));
 
 	d->ctx = EVP_MD_CTX_new();
-	if (d->ctx == NULL || EVP_DigestInit_ex2(d->ctx, sha256(), NULL) != 1) {
-		digest_free(d);
-		return NULL;
-	}
+	if (d->ctx == NULL || sha256() == NULL ||
+	    EVP_DigestInit_ex2(d->ctx, sha256(), NULL) != 1)
+		errx(EX_SOFTWARE, "OpenSSL gives no SHA-256");
 	return d;
 }
 
@@ -59,8 +60,6 @@ digest_new_hmac(const void *key, size_t n)
 {
 	struct digest *d = digest_new();
 
-	if (d == NULL)
-		return NULL;
 	d->is_hmac = true;
 	if (n > BLOCK)
 		EVP_Digest(key, n, d->key, NULL, sha256(), NULL);

@@ -13,7 +13,8 @@
 
 struct digest;
 
-/* For SHA-256; NULL where OpenSSL has no memory. */
+/* For SHA-256; where OpenSSL has none, or no memory, the program ends with
+ * EX_SOFTWARE: requests without their keys would be taken for one another. */
 struct digest	*digest_new(void);
 /* For HMAC-SHA256 with this key. */
 struct digest	*digest_new_hmac(const void *key, size_t n);

@@ -26,11 +26,8 @@ make_place(struct target *t)
 	char hex[DIGEST_HEX];
 	struct digest *d = digest_new();
 
-	memset(digest, 0, sizeof(digest));
-	if (d != NULL) {
-		digest_add(d, t->origin, strlen(t->origin));
-		digest_finish(d, digest);
-	}
+	digest_add(d, t->origin, strlen(t->origin));
+	digest_finish(d, digest);
 	digest_free(d);
 	digest_hex(digest, sizeof(digest), hex);
 	addr_unix(&t->place, hex);

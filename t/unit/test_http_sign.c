@@ -1,9 +1,38 @@
 /* test_http_sign.c - digests, by the examples of RFC 4231. */
 #include "http/sign.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "test.h"
+
+/* In a process whose OpenSSL has no algorithms; before any use of it here. */
+static void
+test_none(void)
+{
+	static const char conf[] = "openssl_conf = a\n[a]\nproviders = b\n"
+	    "[b]\nnull = c\n[c]\nactivate = 1\n";
+	char path[] = "/tmp/test_http_sign.XXXXXX";
+	int fd = mkstemp(path), status = -1;
+	pid_t pid;
+
+	ok(write(fd, conf, sizeof(conf) - 1) == (ssize_t)sizeof(conf) - 1,
+	    "a configuration of OpenSSL");
+	if ((pid = fork()) == 0) {
+		setenv("OPENSSL_CONF", path, 1);
+		close(STDERR_FILENO);
+		digest_new();
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == EX_SOFTWARE,
+	    "no SHA-256: the program ends");
+	close(fd);
+	unlink(path);
+}
 
 static void
 is_hmac(const char *key, size_t n, const char *data, size_t len,
@@ -28,8 +57,10 @@ main(void)
 	char key[131], data[50];
 	uint8_t bytes[DIGEST_BYTES];
 	char hex[DIGEST_HEX];
-	struct digest *d = digest_new();
+	struct digest *d;
 
+	test_none();
+	d = digest_new();
 	digest_add(d, "abc", 3);
 	digest_finish(d, bytes);
 	digest_hex(bytes, DIGEST_BYTES, hex);
