@@ -192,7 +192,7 @@ for line in sys.stdin:
 	[[ $output == *'unknown option --frobnicate'* && ${#lines[@]} -eq 1 ]]
 	run -64 nh submit --count=0 a@x.test <M
 	run -64 nh check now
-	run -64 nh reload now
+	run -64 nh reload --now
 	run -64 "$NH_BUILD/sbin/nexthop-master" --frobnicate
 	run -0 nh --help
 	[[ $output == *submit*check*config*status*reload*drain*stop* ]]
