@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 
+#define DRAIN_MAX_MS	(INT64_C(7) * 86400 * 1000)
 #define OUT_MAX		(16 * 1024 * 1024)
 
 struct control {
@@ -158,6 +159,21 @@ do_reopen(struct control *ct)
 }
 
 static void
+do_drain(struct control *ct, const char *const *args, size_t nargs)
+{
+	int64_t limit_ms = 0;
+
+	if (nargs > 1 || (nargs == 1 && (opt_parse_time(args[0],
+	    &limit_ms) == -1 || limit_ms < 1 || limit_ms > DRAIN_MAX_MS))) {
+		control_printf(ct, "drain: takes one time, at most 7 days\n");
+		control_exit(ct, EX_USAGE);
+		return;
+	}
+	master_tell_stopping("drain");
+	master_drain(ct->master, limit_ms);
+}
+
+static void
 do_command(struct control *ct, const char *command, const char *const *args,
     size_t nargs)
 {
@@ -176,10 +192,9 @@ do_command(struct control *ct, const char *command, const char *const *args,
 		do_reopen(ct);
 	else if (strcmp(command, "upgrade") == 0)
 		master_upgrade(m, ct);
-	else if (strcmp(command, "drain") == 0) {
-		master_tell_stopping(command);
-		master_stop(m, 0);
-	} else if (strcmp(command, "stop") == 0) {
+	else if (strcmp(command, "drain") == 0)
+		do_drain(ct, args, nargs);
+	else if (strcmp(command, "stop") == 0) {
 		master_tell_stopping(command);
 		master_stop(m, m->config->master->stop_timeout_ms);
 	} else {

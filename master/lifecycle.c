@@ -22,6 +22,7 @@ static void	 on_started(void *);
 static void	 on_reloaded(void *);
 static void	 on_tick(void *);
 static void	 on_flush_limit(void *);
+static void	 on_drain_limit(void *);
 static void	 on_replaced_limit(void *);
 
 struct master *
@@ -40,6 +41,7 @@ master_new(struct loop *loop, const char *path)
 	TAILQ_INIT(&m->controls);
 	timer_init(&m->tick, loop, on_tick, m);
 	timer_init(&m->flush_limit, loop, on_flush_limit, m);
+	timer_init(&m->drain_limit, loop, on_drain_limit, m);
 	timer_init(&m->replaced_limit, loop, on_replaced_limit, m);
 	m->ready_fd = -1;
 	return m;
@@ -65,6 +67,7 @@ master_free(struct master *m)
 	control_close_all(m);
 	timer_clear(&m->tick);
 	timer_clear(&m->flush_limit);
+	timer_clear(&m->drain_limit);
 	timer_clear(&m->replaced_limit);
 	loop_turn(m->loop, 0);
 	sockets_clear(&m->sockets);
@@ -715,6 +718,23 @@ master_stop(struct master *m, int64_t limit_ms)
 		}
 	} else
 		stop_services(m, limit_ms);
+}
+
+static void
+on_drain_limit(void *arg)
+{
+	struct master *m = arg;
+
+	log_warning("the time to drain is over");
+	master_stop(m, 1);
+}
+
+void
+master_drain(struct master *m, int64_t limit_ms)
+{
+	master_stop(m, 0);
+	if (limit_ms > 0)
+		timer_set(&m->drain_limit, limit_ms);
 }
 
 /* ---- another master took over ---- */

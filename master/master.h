@@ -699,6 +699,7 @@ struct master {
 	bool		 is_replaced;	/* CLOSING: another one took ours */
 	bool		 is_refusing;	/* is_replaced: its time is over */
 	struct timer	 replaced_limit;
+	struct timer	 drain_limit;
 	bool		 is_finished;
 	void		(*started)(void *arg, int status);
 	void		*arg;
@@ -728,6 +729,9 @@ void		 master_reload_again(struct master *);
 /* limit_ms 0: none.  Another call can only shorten it.  The loop stops with
  * status 0 at the end. */
 void		 master_stop(struct master *, int64_t limit_ms);
+/* Finish what waits and runs; what is left at the limit is stopped.  0: no
+ * limit. */
+void		 master_drain(struct master *, int64_t limit_ms);
 void		 master_stop_now(struct master *);
 /* The event of a stop; by what it comes: "drain", "signal 15 (Terminated)". */
 void		 master_tell_stopping(const char *how);

@@ -83,6 +83,7 @@ usage(FILE *fp, int status)
 	    "nexthop top [-i SECONDS] [-n COUNT]\n"
 	    "nexthop metrics [--destinations=N] [--health]\n"
 	    "nexthop reload [NAME]...\n"
+	    "nexthop drain [TIME]\n"
 	    "All that talk to the master: [--control=PATH]\n\n"
 	    "nexthop postfix-setup [--apply|--undo] [--config-dir=DIR] "
 	    "[--concurrency=N]\n    SERVICE TYPE [-o NAME=VALUE]...\n"
@@ -314,6 +315,7 @@ cmd_control(const char *path, int argc, char **argv)
 	const char *control = NULL, *value, *args[OPERATOR_ARGS_MAX];
 	struct config *config = NULL;
 	size_t nargs = 0;
+	int64_t ms;
 	int i, status;
 
 	for (i = 1; i < argc; i++) {
@@ -327,6 +329,9 @@ cmd_control(const char *path, int argc, char **argv)
 		    nargs < OPERATOR_ARGS_MAX &&
 		    (strcmp(argv[i], "--health") == 0 ||
 		    option_value(argv[i], "--destinations") != NULL))
+			args[nargs++] = argv[i];
+		else if (strcmp(argv[0], "drain") == 0 && nargs == 0 &&
+		    opt_parse_time(argv[i], &ms) == 0)
 			args[nargs++] = argv[i];
 		else if (strcmp(argv[0], "reload") == 0 && *argv[i] != '-' &&
 		    nargs < OPERATOR_ARGS_MAX)

@@ -27,7 +27,7 @@ class Session:
     def __init__(self, door, sock):
         self.door, self.sock = door, sock
         sock.setblocking(False)
-        self.input, self.body = b'', None
+        self.input, self.body, self.heard = b'', None, time.monotonic()
         self.sender, self.rcpts, self.open = b'', [], None
         self.closing = False
         door.sel.register(sock, selectors.EVENT_READ, self.on_read)
@@ -63,6 +63,7 @@ class Session:
             self.close()
             return
         self.input += data
+        self.heard = time.monotonic()
         self.work()
 
     def work(self):
@@ -78,12 +79,15 @@ class Session:
                 continue
             line, end, rest = self.input.partition(b'\r\n')
             if not end:
-                if self.door.draining:
-                    self.say('421 4.3.2 closing')
-                    self.close()
                 return
             self.input = rest
             self.command(line)
+
+    def check_idle(self):
+        """While the door drains: no command for a second."""
+        if self.open is None and time.monotonic() - self.heard > 1:
+            self.say('421 4.3.2 closing')
+            self.close()
 
     def command(self, line):
         verb = line[:4].upper()
@@ -188,8 +192,6 @@ class Door(agent.Agent):
         for _, sock in self.listeners:
             self.sel.unregister(sock)
             sock.close()
-        for session in list(self.sessions):
-            session.work()
 
     def deliver(self, session, message):
         if self.conf['mode'] == 'die':
@@ -223,9 +225,12 @@ class Door(agent.Agent):
         while not (self.draining and not self.sessions):
             while self.to_send:
                 self.flush()
-            for key, _ in self.sel.select(1):
+            for key, _ in self.sel.select(0.2):
                 if key.fileobj.fileno() != -1:
                     key.data()
+            if self.draining:
+                for session in list(self.sessions):
+                    session.check_idle()
         while self.to_send:
             self.flush()
             time.sleep(0.001)
