@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "intake/replies.h"
@@ -205,8 +206,10 @@ mail(struct session *s, const struct lmtp_command *c)
 	    c->size > (uint64_t)in->conf->message_size_limit)
 		session_say(s, SAY_TOO_LARGE);
 	else {
-		snprintf(s->name + s->base_len, sizeof(s->name) - s->base_len,
-		    ".%llu", (unsigned long long)s->transactions + 1);
+		/* Process, session, message: unlike any other's of a day. */
+		snprintf(s->name, sizeof(s->name), "L%x.%llx.%llx",
+		    (unsigned)getpid(), (unsigned long long)s->serial,
+		    (unsigned long long)++s->nmails);
 		s->tx = transaction_new(in, c, &env, &transaction_ops, s,
 		    &say);
 		session_say(s, s->tx != NULL ? SAY_SENDER_OK : say);

@@ -293,6 +293,10 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 		got_listen(d, frame, fd);
 		return;
 	}
+	if (frame->type == FRAME_LOG && fd != -1) {
+		log_set_file(fd);
+		return;
+	}
 	if (fd != -1)
 		close(fd);
 	switch (frame->type) {
@@ -303,8 +307,6 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 	case FRAME_STAGE:
 	case FRAME_DONE:
 		got_answer(d, frame);
-		break;
-	case FRAME_LOG:
 		break;
 	case FRAME_DRAIN:
 		if (d->is_ready)

@@ -61,6 +61,16 @@ stop_listening(struct intake *in)
 }
 
 void
+intake_end(struct intake *in)
+{
+	upstream_free(in->upstream);
+	in->upstream = NULL;
+	domain_map_clear(&in->patterns);
+	spool_store_close(&in->store);
+	free(in->line);
+}
+
+void
 intake_stop(struct intake *in)
 {
 	struct session *s;
@@ -74,11 +84,7 @@ intake_stop(struct intake *in)
 		session_free(s);
 	timer_clear(&in->overdue);
 	loop_turn(in->loop, 0);		/* what was put off: frees */
-	upstream_free(in->upstream);
-	in->upstream = NULL;
-	domain_map_clear(&in->patterns);
-	spool_store_close(&in->store);
-	free(in->line);
+	intake_end(in);
 }
 
 static void

@@ -41,7 +41,7 @@ struct intake {
 	uint32_t	 nsessions;
 	uint32_t	 nlisteners;
 	struct listener	*listeners[INTAKE_LISTENERS_MAX];
-	uint64_t	 nnamed;	/* sessions so far, for their names */
+	uint64_t	 nsessions_ever;
 	bool		 is_draining;
 	bool		 is_overdue;	/* ... for too long */
 	bool		 is_leaving;	/* the master is gone for good */
@@ -61,8 +61,11 @@ struct intake {
 /* The options are set: 0, or -1 with a text. */
 int	intake_start(struct intake *, struct loop *, const struct intake_conf *,
 	    char *error, size_t size);
-/* Sessions that are there end at once. */
+/* Sessions that are there end at once; a turn of the loop, then all memory
+ * goes. */
 void	intake_stop(struct intake *);
+/* The memory, where no session is left. */
+void	intake_end(struct intake *);
 /* Owned from here; accepted from at once. -1: too many. */
 int	intake_listen(struct intake *, int fd, const char *name);
 /* No new clients; idle() follows when the last is gone, perhaps at once. */

@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "intake/replies.h"
 #include "intake/session_inner.h"
 #include "net/addr_range.h"
@@ -37,23 +37,26 @@
 static void
 log_end(const struct session *s, const char *why)
 {
-	int64_t ms = loop_now_ms(s->intake->loop) - s->start_ms;
-	char helo[256], text[256];
+	struct event_line e;
 
-	if (!log_is_on(LOG_LEVEL_INFO))
+	if (!event_begin(&e, EVENT_INTAKE_SESSION, NULL))
 		return;
-	str_escape(helo, sizeof(helo), s->helo == NULL ? "" : s->helo,
-	    s->helo == NULL ? 0 : strlen(s->helo));
-	str_escape(text, sizeof(text), why, strlen(why));
-	log_info("%.*s: session ended: client=%s helo=<%s> messages=%llu "
-	    "delivered=%llu deferred=%llu bounced=%llu refused=%llu "
-	    "bytes=%llu time=%lld.%03lld (%s)", (int)s->base_len, s->name,
-	    s->client, helo, (unsigned long long)s->transactions,
-	    (unsigned long long)s->delivered,
-	    (unsigned long long)s->transient,
-	    (unsigned long long)s->permanent,
-	    (unsigned long long)s->refused, (unsigned long long)s->bytes,
-	    (long long)ms / 1000, (long long)ms % 1000, text);
+	event_text(&e, "protocol", "lmtp");
+	event_int(&e, "session", (int64_t)s->serial);
+	event_text(&e, "client", *s->ip == '\0' ? "unix" : s->ip);
+	if (*s->ip != '\0')
+		event_int(&e, "port", addr_port(&s->from));
+	event_text(&e, "helo", s->helo);
+	event_int(&e, "messages", (int64_t)s->transactions);
+	event_int(&e, "delivered", (int64_t)s->delivered);
+	event_int(&e, "deferred", (int64_t)s->transient);
+	event_int(&e, "bounced", (int64_t)s->permanent);
+	event_int(&e, "refused", (int64_t)s->refused);
+	event_int(&e, "bytes", (int64_t)s->bytes);
+	event_seconds(&e, "duration", loop_now_ms(s->intake->loop) -
+	    s->start_ms);
+	event_text(&e, "end", why);
+	event_end(&e);
 }
 
 static void
@@ -431,7 +434,8 @@ on_closed(void *arg, int error)
 		session_free(s);
 	else {
 		if (error != 0)
-			log_debug("%s: %s", s->name, strerror(error));
+			log_debug("session %llu: %s",
+			    (unsigned long long)s->serial, strerror(error));
 		session_close(s, NULL);
 	}
 }
@@ -491,18 +495,6 @@ is_trusted(const struct intake *in, const struct addr *from)
 	return addr_range_has(&in->conf->xclient_hosts, &local);
 }
 
-static void
-name_client(struct session *s)
-{
-	if (addr_family(&s->from) == AF_UNIX) {
-		strlcpy(s->client, "unix", sizeof(s->client));
-		return;
-	}
-	addr_format(&s->from, s->ip, sizeof(s->ip));
-	snprintf(s->client, sizeof(s->client), "[%s]:%u", s->ip,
-	    addr_port(&s->from));
-}
-
 void
 session_new(struct intake *in, int fd, const struct addr *from)
 {
@@ -518,10 +510,10 @@ session_new(struct intake *in, int fd, const struct addr *from)
 	s = xcalloc(1, sizeof(*s));
 	s->intake = in;
 	s->from = *from;
-	name_client(s);
+	if (addr_family(from) != AF_UNIX)
+		addr_format(from, s->ip, sizeof(s->ip));
 	s->is_trusted = is_trusted(in, from);
-	s->base_len = (size_t)snprintf(s->name, sizeof(s->name), "L%x.%llx",
-	    (unsigned)getpid(), (unsigned long long)++in->nnamed);
+	s->serial = ++in->nsessions_ever;
 	buf_init(&s->in, IN_MAX);
 	buf_init(&s->out, OUT_MAX);
 	later_init(&s->flush_later, on_flush, s);

@@ -10,8 +10,7 @@
 #include "intake/transaction.h"
 #include "net/conn.h"
 
-#define SESSION_NAME_MAX	32
-#define CLIENT_TEXT_MAX		(ADDR_TEXT_MAX + 16)
+#define NAME_MAX_BYTES	64
 
 enum session_phase {
 	PHASE_COMMAND,		/* a command is awaited */
@@ -26,10 +25,8 @@ struct session {
 	struct intake	*intake;
 	struct conn	*conn;
 	struct addr	 from;		/* the peer */
-	char		 name[SESSION_NAME_MAX];	/* for logs, and of the
-					 * message from MAIL on */
-	size_t		 base_len;	/* of the name without that */
-	char		 client[CLIENT_TEXT_MAX];	/* for logs */
+	uint64_t	 serial;	/* in this process */
+	char		 name[NAME_MAX_BYTES];	/* of the message, from MAIL on */
 	char		 ip[ADDR_TEXT_MAX];	/* "": a UNIX socket */
 	bool		 is_trusted;	/* for XCLIENT, XFORWARD */
 	enum session_phase phase;
@@ -58,6 +55,7 @@ struct session {
 	const char	*chunk_fault;	/* NULL: the chunk is good */
 
 	uint32_t	 nerrors, njunk;	/* since the last message */
+	uint64_t	 nmails;	/* MAILs taken */
 	uint64_t	 transactions, bytes;
 	uint64_t	 delivered, transient, permanent, refused;
 };
