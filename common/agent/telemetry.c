@@ -17,6 +17,8 @@
 #include "base/str.h"
 #include "net/pool.h"
 
+#define NAME_BYTES_MAX	240	/* of a host */
+
 struct phases *
 agent_phases(struct agent *a)
 {
@@ -57,59 +59,70 @@ telemetry_clear(struct telemetry *t)
 }
 
 static uint32_t
-hash_text(const char *s)
+hash_place(const char *host, uint16_t port)
 {
-	uint32_t h = 2166136261U;	/* FNV-1a */
+	uint32_t h = 2166136261U ^ port;	/* FNV-1a */
 
-	while (*s != '\0')
-		h = (h ^ (uint8_t)*s++) * 16777619U;
+	while (*host != '\0')
+		h = (h ^ (uint8_t)*host++) * 16777619U;
 	return h;
 }
 
+/* "192.0.2.1:25", "[2001:db8::1]:25"; without a port the path of a UNIX
+ * socket, or a name. */
 static struct destination *
-add(struct telemetry *t, const char *name, uint32_t hash)
+add(struct telemetry *t, const char *host, uint16_t port, uint32_t hash)
 {
-	size_t n = strlen(name) + 1;
-	struct destination *d = xmalloc(sizeof(*d) + n);
+	size_t n = strlen(host);
+	struct destination *d = xmalloc(sizeof(*d) + n + sizeof("[]:65535"));
+	bool has_colon = port != 0 && strchr(host, ':') != NULL;
 
 	memset(d, 0, sizeof(*d));
-	memcpy(d->name, name, n);
 	d->hash = hash;
+	d->port = port;
+	d->host_at = has_colon;
+	d->host_len = (uint16_t)n;
+	if (port == 0)
+		memcpy(d->name, host, n + 1);
+	else
+		snprintf(d->name, n + sizeof("[]:65535"), has_colon ?
+		    "[%s]:%u" : "%s:%u", host, port);
 	LIST_INSERT_HEAD(&t->buckets[hash % TELEMETRY_BUCKETS], d, in_bucket);
 	TAILQ_INSERT_HEAD(&t->used, d, used);
 	t->ndestinations++;
 	return d;
 }
 
-/* The one of this name, as used last; a new one takes the place of the one
+static bool
+is_of(const struct destination *d, const char *host, uint16_t port,
+    uint32_t hash)
+{
+	return d->hash == hash && d->port == port &&
+	    strncmp(d->name + d->host_at, host, d->host_len) == 0 &&
+	    host[d->host_len] == '\0';
+}
+
+/* The one of this place, as used last; a new one takes the place of the one
  * that was not used for longest. */
 static struct destination *
-find(struct telemetry *t, const char *name)
+find(struct telemetry *t, const char *host, uint16_t port)
 {
-	uint32_t hash = hash_text(name);
+	uint32_t hash = hash_place(host, port);
 	struct destination *d;
 
 	LIST_FOREACH(d, &t->buckets[hash % TELEMETRY_BUCKETS], in_bucket)
-		if (d->hash == hash && strcmp(d->name, name) == 0)
+		if (is_of(d, host, port, hash))
 			break;
 	if (d == NULL) {
 		if (t->ndestinations >= DESTINATIONS_KEPT)
 			forget(t, TAILQ_LAST(&t->used, destination_list));
-		return add(t, name, hash);
+		return add(t, host, port, hash);
 	}
 	if (d != TAILQ_FIRST(&t->used)) {
 		TAILQ_REMOVE(&t->used, d, used);
 		TAILQ_INSERT_HEAD(&t->used, d, used);
 	}
 	return d;
-}
-
-/* "192.0.2.1:25", "[2001:db8::1]:25", the path of a UNIX socket. */
-static void
-name_of(char to[ADDR_TEXT_MAX + 8], const char *address, uint16_t port)
-{
-	snprintf(to, ADDR_TEXT_MAX + 8, strchr(address, ':') == NULL ?
-	    "%s:%u" : "[%s]:%u", address, port);
 }
 
 /* ---- answers ---- */
@@ -131,17 +144,12 @@ keep_error(struct destination *d, const struct reply *r)
 void
 telemetry_answer(struct telemetry *t, const struct answer *a)
 {
-	char text[ADDR_TEXT_MAX + 8];
-	const char *name = a->host;
+	const char *host = *a->address != '\0' ? a->address : a->host;
 	struct destination *d;
 
-	if (*a->address != '\0' && strlen(a->address) < ADDR_TEXT_MAX) {
-		name_of(text, a->address, a->port);
-		name = text;
-	}
-	if (*name == '\0' || strlen(name) > 255)
+	if (*host == '\0' || strlen(host) > NAME_BYTES_MAX)
 		return;			/* it came to no host */
-	d = find(t, name);
+	d = find(t, host, a->port);
 	d->answers[a->reply.cls <= REPLY_PERMANENT ? a->reply.cls : 0]++;
 	if (a->reply.cls != REPLY_DELIVERED)
 		keep_error(d, &a->reply);
@@ -150,22 +158,26 @@ telemetry_answer(struct telemetry *t, const struct answer *a)
 /* ---- telling ---- */
 
 static void
-take_host(void *arg, const struct addr *addr, uint32_t places, uint32_t idle,
+take_any(void *arg, const struct addr *addr, uint32_t places, uint32_t idle,
     uint32_t waiting)
 {
-	char name[ADDR_TEXT_MAX + 8], text[ADDR_TEXT_MAX];
 	struct telemetry *t = arg;
+	char text[ADDR_TEXT_MAX];
 	struct destination *d;
 
-	addr_format(addr, text, sizeof(text));
-	if (addr_family(addr) == AF_UNIX)
-		strlcpy(name, text, sizeof(name));
-	else
-		name_of(name, text, addr_port(addr));
-	d = find(t, name);
+	d = find(t, addr_format(addr, text, sizeof(text)), addr_port(addr));
 	d->waiting = waiting;
 	d->connections = places;
 	d->idle = idle;
+}
+
+/* Behind the others: with more hosts than are kept these stay. */
+static void
+take_waiting(void *arg, const struct addr *addr, uint32_t places,
+    uint32_t idle, uint32_t waiting)
+{
+	if (waiting > 0)
+		take_any(arg, addr, places, idle, waiting);
 }
 
 /* Whoever keeps others waiting first. */
@@ -214,8 +226,10 @@ put_destinations(struct telemetry *t, struct frame_out *o)
 
 	TAILQ_FOREACH(d, &t->used, used)
 		d->waiting = d->connections = d->idle = 0;
-	if (t->pool != NULL)
-		pool_each(t->pool, take_host, t);
+	if (t->pool != NULL) {
+		pool_each(t->pool, take_any, t);
+		pool_each(t->pool, take_waiting, t);
+	}
 	if (t->ndestinations == 0)
 		return;
 	all = xcalloc(t->ndestinations, sizeof(struct destination *));

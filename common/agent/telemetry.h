@@ -30,6 +30,9 @@ struct destination {
 	TAILQ_ENTRY(destination) used;
 	LIST_ENTRY(destination) in_bucket;
 	uint32_t	 hash;
+	uint16_t	 port;		/* 0: a path, a name */
+	uint16_t	 host_at;	/* the host within name */
+	uint16_t	 host_len;
 	uint32_t	 waiting, connections, idle;
 	uint64_t	 answers[REPLY_PERMANENT + 1];	/* by class */
 	int64_t		 error_s;	/* wall clock; 0 = none */
