@@ -507,13 +507,18 @@ on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 		got_listen(d, f, fd);
 		return;
 	}
-	if (fd != -1)
-		close(fd);		/* the log's: stderr will do */
+	if (f->type == FRAME_LOG && fd != -1) {
+		log_set_file(fd);
+		return;
+	}
+	if (fd != -1) {
+		close(fd);
+		fail(d, "descriptor with a frame that takes none");
+		return;
+	}
 	if (d->is_leaving)
 		return;
 	switch (f->type) {
-	case FRAME_LOG:
-		break;
 	case FRAME_CONFIG:
 		got_config(d, f);
 		break;
