@@ -292,6 +292,7 @@ job_fail(struct job *j, const struct reply *plain, const struct reply *doubt)
 {
 	uint32_t i;
 
+	job_log(j, plain, doubt);
 	for (i = 0; i < j->nrcpt; i++)
 		if ((j->rcpts[i] & IS_SETTLED) == 0)
 			job_answer(j, i, (j->rcpts[i] & IS_IN_DOUBT) != 0 ?

@@ -107,6 +107,12 @@ void		 job_check_output(struct submitter *, int result);
 	arena_free(arena_);						\
 } while (0)
 
+/* ---- job_log.c ---- */
+
+/* Final lines of those that have no answer, if the frame is kept. */
+void		 job_log(const struct job *, const struct reply *plain,
+		    const struct reply *doubt);
+
 /* ---- dispatch.c ---- */
 
 /*

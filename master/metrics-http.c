@@ -581,6 +581,7 @@ say_hello(struct door *d)
 	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
 	frame_put_text(&o, ATTR_AGENT, "metrics-http");
 	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
+	frame_put(&o, ATTR_TAKES_LOG, "", 0);
 	queued(d, 0, frame_end(&o));
 }
 

@@ -314,6 +314,24 @@ mixed()
 	nh_stop
 }
 
+@test "a recipient that no agent came to is told by the master" {
+	nh_conf <<-EOC
+	[relay slow]
+	type = blackhole
+	delay = 60
+	window = 1
+	backlog_timeout = 1s
+	EOC
+	nh_start
+	nh submit --relay=slow --id=Q1 --from=s@x.test a@x.test <M >out.1 &
+	NH_PIDS+=($!)
+	nh_until 5 nh_field_is slow open 1
+	run -75 nh submit --relay=slow --id=Q2 --from=s@x.test a@x.test \
+		b@x.test <M
+	nh_until 5 nh_logged 'nexthop-master\[[0-9]+\]: Q2: to=<a@x.test> from=<s@x.test> relay=none delay=[0-9.]+ dsn=4\.[0-9.]+ status=deferred stage="" \(451 '
+	[[ $(grep -c 'Q2: to=' "$LOG") -eq 2 ]]
+}
+
 # ---- transcripts ----
 
 HELLO=('S:220 x' L 'A:EHLO *' 'W:250-x\r\n250 STARTTLS\r\n' L 'A:STARTTLS'
