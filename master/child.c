@@ -456,14 +456,27 @@ take_ready_attr(struct child *c, const struct attr *a, int64_t *index)
 	}
 }
 
+bool
+child_event(struct event_line *e, enum event_name name, const struct child *c)
+{
+	const struct relay_conf *conf = c->gen->conf;
+
+	if (!event_begin(e, name, NULL))
+		return false;
+	if (conf->kind == CONF_INTAKE)
+		event_text(e, "intake", conf->name);
+	else if (conf->kind == CONF_RELAY)
+		event_text(e, "relay", conf->name);
+	event_text(e, "agent", conf->program);
+	return true;
+}
+
 static void
 become_ready(struct child *c)
 {
 	struct event_line e;
 
-	if (event_begin(&e, EVENT_AGENT_READY, NULL)) {
-		event_text(&e, "relay", c->gen->conf->name);
-		event_text(&e, "agent", c->gen->conf->program);
+	if (child_event(&e, EVENT_AGENT_READY, c)) {
 		event_int(&e, "agent_pid", c->process.pid);
 		event_end(&e);
 	}

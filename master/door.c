@@ -192,23 +192,11 @@ set_error(struct door *d, const char *fmt, ...)
 	d->last_error_ms = clock_wall_ms();
 }
 
-/* "intake in"; of the only one of its kind the kind is enough. */
-static void
-log_name(const struct door *d, char *text, size_t size)
-{
-	snprintf(text, size, d->kind == CONF_METRICS ? "%s" : "%s %s",
-	    kind_names[d->kind], d->name);
-}
-
 static void
 on_ready(struct child *c)
 {
 	struct door *d = door_of(c);
-	char name[CONF_NAME_TEXT];
 
-	log_name(d, name, sizeof(name));
-	log_info("%s: %s[%d] is ready", name, c->gen->conf->program,
-	    (int)c->process.pid);
 	if (d->kind == CONF_INTAKE)
 		c->submitter = submitter_of_door(d->master, c);
 	if (c->gen == d->current)
@@ -219,12 +207,14 @@ static void
 on_refused(struct child *c, int64_t index, const char *text)
 {
 	struct door *d = door_of(c);
-	char name[CONF_NAME_TEXT];
+	struct event_line e;
 
 	(void)index;
-	log_name(d, name, sizeof(name));
 	set_error(d, "%s", text);
-	log_error("%s: the program refuses its options: %s", name, text);
+	if (child_event(&e, EVENT_AGENT_REFUSED, c)) {
+		event_message(&e, "%s", text);
+		event_end(&e);
+	}
 }
 
 static void
@@ -277,23 +267,26 @@ on_gone(struct child *c, const char *text)
 	struct door *d = door_of(c);
 	bool is_expected = c->gen->is_draining && c->why == NULL &&
 	    c->wait_status == 0;
-	char name[CONF_NAME_TEXT];
+	struct event_line e;
 	int64_t delay_ms;
 
 	metrics_keep(&d->past, c);
-	log_name(d, name, sizeof(name));
 	if (!is_expected && !c->is_refused)
 		set_error(d, "%s", text);
 	if (!c->gen->is_draining) {
 		delay_ms = child_next_delay(c);
 		d->restarts++;
-		log_warning("%s: %s %s; next start in %jd s", name,
-		    c->gen->conf->program, text,
-		    (intmax_t)(delay_ms + 500) / 1000);
+		if (child_event(&e, EVENT_AGENT_DIED, c)) {
+			event_seconds(&e, "delay", delay_ms);
+			event_message(&e, "%s; next start in %jd s", text,
+			    (intmax_t)(delay_ms + 500) / 1000);
+			event_end(&e);
+		}
 		child_start_after(c, delay_ms);
-	} else if (!is_expected)
-		log_warning("%s: %s %s while stopping", name,
-		    c->gen->conf->program, text);
+	} else if (!is_expected && child_event(&e, EVENT_AGENT_FAILED, c)) {
+		event_message(&e, "%s while stopping", text);
+		event_end(&e);
+	}
 	check_end(d);
 }
 

@@ -37,6 +37,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/event.h"
 #include "base/log.h"
 #include "conf/conf.h"
 #include "conf/option.h"
@@ -321,6 +322,9 @@ void	 child_start_after(struct child *, int64_t delay_ms);
 int64_t	 child_next_delay(struct child *);
 void	 child_drain(struct child *, int64_t limit_ms);
 void	 child_signal(struct child *, int sig);
+/* event_begin(), and which child it is about. */
+bool	 child_event(struct event_line *, enum event_name,
+	    const struct child *);
 /* The log file was opened again: those that take it get it. */
 void	 child_give_log_to_all(struct reaper *);
 /* It broke a rule: nothing it says counts any more. */
@@ -470,7 +474,6 @@ struct door {			/* as the running master knows it */
 	struct later	 free_later;
 };
 
-#define CONF_NAME_TEXT	300	/* "intake NAME" */
 
 const char	*conf_kind_name(enum conf_kind);	/* "relay" */
 /* The sockets of a door, opened; NULL with a text and a status. */

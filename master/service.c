@@ -220,16 +220,6 @@ service_trouble(const struct service *sv)
 	return sv->last_error != NULL ? sv->last_error : "starting";
 }
 
-static bool
-begin_event(struct event_line *e, enum event_name name, const struct child *c)
-{
-	if (!event_begin(e, name, NULL))
-		return false;
-	event_text(e, "relay", child_service(c)->name);
-	event_text(e, "agent", c->gen->conf->program);
-	return true;
-}
-
 static void
 on_ready(struct child *c)
 {
@@ -244,7 +234,7 @@ on_refused(struct child *c, int64_t index, const char *text)
 
 	(void)index;
 	set_error(sv, "%s", text);
-	if (begin_event(&e, EVENT_AGENT_REFUSED, c)) {
+	if (child_event(&e, EVENT_AGENT_REFUSED, c)) {
 		event_message(&e, "%s", text);
 		event_end(&e);
 	}
@@ -267,7 +257,7 @@ restart(struct child *c, const char *text, uint32_t open)
 	struct event_line e;
 
 	sv->restarts++;
-	if (begin_event(&e, EVENT_AGENT_DIED, c)) {
+	if (child_event(&e, EVENT_AGENT_DIED, c)) {
 		event_int(&e, "open", open);
 		event_seconds(&e, "delay", delay_ms);
 		event_message(&e, "%s; deliveries open: %u; next start in "
@@ -292,7 +282,7 @@ on_gone(struct child *c, const char *text)
 	dispatch_child_gone(c, text);
 	if (!c->gen->is_draining)
 		restart(c, text, open);
-	else if (!is_expected && begin_event(&e, EVENT_AGENT_FAILED, c)) {
+	else if (!is_expected && child_event(&e, EVENT_AGENT_FAILED, c)) {
 		event_int(&e, "open", open);
 		event_message(&e, "%s while stopping; deliveries open: %u",
 		    text, open);

@@ -451,6 +451,7 @@ static void
 begin(struct event_line *e, enum event_name name, enum log_level level,
     const char *id)
 {
+	const char *unit, *key;
 	size_t head;
 
 	e->form = (uint8_t)log_form();
@@ -474,8 +475,8 @@ begin(struct event_line *e, enum event_name name, enum log_level level,
 		data_text(e, EVENT_KEY("event"), events[name].name);
 	if (e->form != FORM_TEXT && *id != '\0')
 		data_text(e, EVENT_KEY("id"), id);
-	if (e->form != FORM_TEXT && log_relay() != NULL)
-		data_text(e, EVENT_KEY("relay"), log_relay());
+	if (e->form != FORM_TEXT && (unit = log_unit(&key)) != NULL)
+		data_text(e, EVENT_KEY(key), unit);
 }
 
 bool

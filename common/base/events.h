@@ -39,12 +39,12 @@ EVENT(REOPEN_FAILED, "reopen_failed", ERROR, "It could not be: the log goes "
 EVENT(STOPPING, "stopping", INFO, "nexthop-master was told to end, or to end "
     "once all is delivered.")
 EVENT(STOPPED, "stopped", INFO, "It has ended.")
-EVENT(AGENT_READY, "agent_ready", INFO, "An agent's process takes "
-    "deliveries.")
-EVENT(AGENT_REFUSED, "agent_refused", ERROR, "An agent that was started again "
+EVENT(AGENT_READY, "agent_ready", INFO, "A process of an agent, an intake "
+    "or the server of figures has begun its work.")
+EVENT(AGENT_REFUSED, "agent_refused", ERROR, "One that was started again "
     "finds fault with its options.")
-EVENT(AGENT_DIED, "agent_died", WARNING, "An agent's process has ended without "
-    "having been asked to; its open deliveries are answered, and it is started "
+EVENT(AGENT_DIED, "agent_died", WARNING, "Such a process has ended without "
+    "having been asked to; an agent's open deliveries are answered, and it is started "
     "again after delay.")
 EVENT(AGENT_FAILED, "agent_failed", WARNING, "One that was to finish its "
     "deliveries and end did so badly.")

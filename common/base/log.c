@@ -61,6 +61,7 @@ static const struct {
 static struct {
 	char		*ident;		/* "smtp-static/out" */
 	char		*program;	/* its part before the slash */
+	const char	*unit;		/* what the part behind it is */
 	int		 pid;
 	struct log_conf	 conf;
 	log_sink	*sink;
@@ -78,7 +79,7 @@ static struct {
 	char		 stamp[32];	/* "2026-11-21T22:10:00" */
 	char		 head[HEAD_BYTES];	/* before a line of text */
 	size_t		 head_len;
-} logger = { .conf.level = LOG_LEVEL_WARNING, .fd = -1, .socket.fd = -1 };
+} logger = { .unit = "relay", .conf.level = LOG_LEVEL_WARNING, .fd = -1, .socket.fd = -1 };
 
 /* ---- who and when ---- */
 
@@ -160,11 +161,12 @@ log_program(void)
 }
 
 const char *
-log_relay(void)
+log_unit(const char **key_r)
 {
 	const char *slash = logger.ident == NULL ? NULL :
 	    strchr(logger.ident, '/');
 
+	*key_r = logger.unit;
 	return slash == NULL ? NULL : slash + 1;
 }
 
@@ -196,6 +198,12 @@ log_set_ident(const char *ident)
 	logger.program = xstrdup(ident);
 	logger.program[strcspn(ident, "/")] = '\0';
 	forget_head();
+}
+
+void
+log_set_unit(const char *key)
+{
+	logger.unit = key;
 }
 
 /* The socket is made now: what follows may leave no way to its path. */

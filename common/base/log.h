@@ -49,6 +49,9 @@ struct log_conf {
  * warning. */
 void	log_open(const char *ident);
 void	log_set_ident(const char *ident);
+/* The field that what stands behind the slash of it is; static. Without it:
+ * "relay". */
+void	log_set_unit(const char *key);
 void	log_set(enum log_target, enum log_level);
 void	log_configure(const struct log_conf *);
 /* The file of LOG_TO_FILE from now on, opened for appending; owned. */

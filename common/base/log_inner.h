@@ -26,7 +26,8 @@ void		 log_record(enum log_level, size_t n);
 /* For JSON: "2026-11-21T22:10:00.123Z"; who we are. */
 const char	*log_stamp_ms(void);
 const char	*log_program(void);		/* "smtp-static" */
-const char	*log_relay(void);		/* or NULL */
+/* The relay, or NULL; *key_r: or what it is called instead. */
+const char	*log_unit(const char **key_r);
 int		 log_pid(void);
 const char	*log_level_name(enum log_level);
 

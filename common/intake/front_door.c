@@ -229,6 +229,7 @@ got_config(struct door *d, const struct frame *frame)
 		opts_finish(d->opts, on_table_fault, &c);
 	snprintf(ident, sizeof(ident), "intake-lmtp/%s",
 	    d->name == NULL ? "-" : d->name);
+	log_set_unit("intake");
 	log_set_ident(ident);
 	if (c.nfaults == 0 && intake_start(d->intake, d->loop,
 	    opts_values(d->opts), error, sizeof(error)) == -1)
@@ -379,6 +380,7 @@ say_hello(struct door *d)
 	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
 	frame_put_text(&o, ATTR_AGENT, "intake-lmtp");
 	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
+	frame_put(&o, ATTR_TAKES_LOG, "", 0);
 	queued(d, 0, frame_end(&o));
 }
 
