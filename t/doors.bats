@@ -227,13 +227,13 @@ note = $D/note"
 	[[ -z $(tr -d '\n' <out) ]]
 	nh_until 10 is_ready
 	[[ $(nh_field in restarts) -eq 1 && $(pids_of in) != "$pid" ]]
-	nh_logged 'intake in: .*door.py ended by signal 9 .*next start in 1 s'
+	nh_logged 'agent_died intake=in .*door.py .*ended by signal 9 .*next start in 1 s'
 }
 
 @test "an intake that breaks the protocol is killed, the master stays" {
 	doors 'mode = bad'
 	nh_start
-	nh_until 10 nh_logged 'intake in: .* unexpected RESULT frame'
+	nh_until 10 nh_logged 'intake=in .*unexpected RESULT frame'
 	doors
 	nh reload
 	nh_until 10 is_ready
@@ -298,7 +298,7 @@ print(s.recv(999).decode())' >idle 3>&- &
 	nh_start
 	nh_until 10 is_ready
 	nh stop
-	nh_logged 'intake in: .* took too long to stop'
+	nh_logged 'intake=in .*took too long to stop'
 }
 
 @test "[metrics]: its program may ask for metrics, and for nothing else" {
