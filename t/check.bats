@@ -228,6 +228,52 @@ pipe=('[relay x]' 'type = pipe')
 	silent
 }
 
+@test "doors that other machines reach, or everybody here" {
+	local intake=("${static[@]}" '[intake in]' 'relay = x')
+
+	check "${intake[@]}" 'listen = inet:192.0.2.1:24'
+	warns 6 'intake in' listen 'inet:192.0.2.1:24 '
+	check "${intake[@]}" 'listen = inet:0.0.0.0:24'
+	warns 6 'intake in' listen
+	check "${intake[@]}" 'listen = inet:[::]:24'
+	warns 6 'intake in' listen
+	check "${intake[@]}" "listen = unix:$D/l, inet:127.0.0.1:24, inet:[::1]:24"
+	silent
+	check "${intake[@]}" "listen = unix:$D/l, inet:127.0.0.1:24," \
+		'   inet:[2001:db8::1]:24'
+	warns 6 'intake in' listen 2001:db8::1
+	check "${intake[@]}" "listen = unix:$D/l" 'listen_mode = 0666'
+	warns 7 'intake in' listen_mode listen_group
+	check "${intake[@]}" "listen = unix:$D/l" 'listen_mode = 0660'
+	silent
+	check "${static[@]}" '[metrics]' 'listen = inet:0.0.0.0:9735'
+	warns 5 metrics listen
+	check "${static[@]}" '[metrics]' 'listen = inet:127.0.0.1:9735'
+	silent
+}
+
+@test "an intake that feeds a relay which forgets" {
+	check "${hole[@]}" '[intake in]' "listen = unix:$D/l" 'relay = x'
+	warns 5 'intake in' relay
+	check "${static[@]}" '[relay y]' 'type = blackhole' '[intake in]' \
+		"listen = unix:$D/l" 'relay = x' 'relay.example.com = y'
+	warns 9 'intake in' relay.example.com 'relay y'
+	check "${static[@]}" '[relay y]' 'type = blackhole' '[intake in]' \
+		"listen = unix:$D/l" 'relay = x'
+	silent
+}
+
+@test "a cage that is open, and a log of everything" {
+	check "${static[@]}" 'sandbox = no'
+	warns 4 'relay x' sandbox
+	check "${static[@]}" 'sandbox = log'
+	silent
+	check "${static[@]}" 'transcript = on'
+	warns 4 'relay x' transcript
+	check "${static[@]}" 'transcript = off'
+	silent
+}
+
 @test "each agent tells by itself too, on its channel" {
 	printf '%s\n' "${static[@]}" 'data_timeout = 1s' >c.conf
 	python3 - "$NH_BUILD/libexec/nexthop/smtp-static" <<-'END'

@@ -67,6 +67,14 @@ offers()
 	[[ $output == FULL ]]
 	run complete_line _nexthop "$NEXTHOP reload --"
 	offers --control=
+	run complete_line _nexthop "$NEXTHOP -c c.conf reload o"
+	[[ $output == out ]]
+	run complete_line _nexthop "$NEXTHOP sandbox-test --output=j"
+	[[ $output == json ]]
+	run complete_line _nexthop "$NEXTHOP sandbox-test pi"
+	[[ $output == pipe ]]
+	run complete_line _nexthop "$NEXTHOP check --"
+	[[ $output == --strict ]]
 	run complete_line _nexthop "$NEXTHOP postfix-setup --"
 	offers --apply && offers --undo && offers --config-dir=
 	mkdir conf.d
