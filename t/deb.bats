@@ -191,6 +191,22 @@ whole()
 	systemctl reload nexthop
 	give
 
+	# Mailboxes need what the comment in the unit says.
+	install -d -o nexthop /var/mail/test
+	printf "[relay box]\ntype = pipe\nargs = sh -c \"cat >/var/mail/test/m\"\n" \
+	    >>/etc/nexthop/nexthop.conf
+	systemctl reload nexthop
+	box() { printf "Subject: x\n\ny\n" | nexthop submit --relay=box b@x.test; }
+	! box
+	[[ ! -e /var/mail/test/m ]]
+	mkdir /etc/systemd/system/nexthop.service.d
+	sed -n "s/^#\t//p" /lib/systemd/system/nexthop.service \
+	    >/etc/systemd/system/nexthop.service.d/mailboxes.conf
+	systemctl daemon-reload
+	systemctl restart nexthop
+	box
+	[[ $(stat -c %U:%a /var/mail/test/m) == nexthop:600 ]]
+
 	# It dies: systemd starts another.
 	old=$(main)
 	kill -9 "$old"
@@ -212,6 +228,7 @@ whole()
 	systemctl start nexthop
 	dpkg -P nexthop
 	! systemctl -q is-active nexthop
+	rm -r /etc/systemd/system/nexthop.service.d /var/mail/test
 	! ls /etc/nexthop /run/nexthop /var/lib/nexthop 2>/dev/null
 	'
 }
