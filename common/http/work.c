@@ -12,6 +12,7 @@
 #include "http/relay.h"
 #include "mail/address.h"
 #include "mail/twins.h"
+#include "net/ehlo_name.h"
 
 static void	next_request(struct work *);
 
@@ -231,8 +232,7 @@ take_overrides(struct work *w)
 		addr_format(&w->source, text, sizeof(text));
 	w->key = arena_strdup(w->d->arena, text);
 	w->ehlo = env->ehlo != NULL ? env->ehlo : w->relay->ehlo;
-	if (strlen(w->ehlo) > DOMAIN_MAX || *w->ehlo == '\0' ||
-	    strpbrk(w->ehlo, " \t<>\r\n") != NULL) {
+	if (!ehlo_name_is_sendable(w->ehlo)) {
 		answer_cause(w, CAUSE_BAD_OVERRIDE, "EHLO name", w->ehlo,
 		    "not a host name");
 		return false;

@@ -14,6 +14,13 @@
 #include "mail/address.h"
 #include "net/addr.h"
 
+bool
+ehlo_name_is_sendable(const char *name)
+{
+	return *name != '\0' && strlen(name) <= DOMAIN_MAX &&
+	    !str_has_control(name) && strpbrk(name, " <>") == NULL;
+}
+
 const char *
 ehlo_name_check(const char *value)
 {

@@ -5,7 +5,12 @@
 #ifndef NET_EHLO_NAME_H
 #define NET_EHLO_NAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* A name that came with a message and can be sent: 1 to 255 bytes without
+ * blanks, control characters, < and >. */
+bool	ehlo_name_is_sendable(const char *name);
 
 /* For the option row: NULL, or what is wrong with the template. */
 const char *ehlo_name_check(const char *template);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/ehlo_name.h"
 
 /* ---- answers ---- */
 
@@ -119,8 +120,7 @@ mail_take_overrides(struct mail *m)
 	if (env->envid != NULL && !xtext_is_valid(env->envid))
 		return bad_override(m, "ENVID", env->envid, "not xtext");
 	m->ehlo = env->ehlo != NULL ? env->ehlo : m->relay->ehlo;
-	if (strlen(m->ehlo) > DOMAIN_MAX || strpbrk(m->ehlo, " \t<>") != NULL ||
-	    *m->ehlo == '\0')
+	if (!ehlo_name_is_sendable(m->ehlo))
 		return bad_override(m, "EHLO name", m->ehlo,
 		    "not a host name");
 	return true;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "conf/option.h"
+#include "mail/address.h"
 #include "smtp/conf.h"
 #include "test.h"
 
@@ -188,9 +189,30 @@ test_options(void)
 	opts_free(opts);
 }
 
+static void
+test_sendable(void)
+{
+	char name[DOMAIN_MAX + 2];
+
+	ok(ehlo_name_is_sendable("a.example"), "a name");
+	ok(ehlo_name_is_sendable("[192.0.2.1]"), "a literal");
+	ok(!ehlo_name_is_sendable(""), "none");
+	ok(!ehlo_name_is_sendable("a b"), "a blank");
+	ok(!ehlo_name_is_sendable("a>"), "a bracket");
+	ok(!ehlo_name_is_sendable("a\r\nMAIL FROM:<>"), "a line end");
+	ok(!ehlo_name_is_sendable("a\001"), "a control character");
+	memset(name, 'x', sizeof(name));
+	name[DOMAIN_MAX] = '\0';
+	ok(ehlo_name_is_sendable(name), "255 bytes");
+	name[DOMAIN_MAX] = 'x';
+	name[DOMAIN_MAX + 1] = '\0';
+	ok(!ehlo_name_is_sendable(name), "256 bytes");
+}
+
 int
 main(void)
 {
+	test_sendable();
 	log_set(false, LOG_LEVEL_ERROR);	/* doubts are no news here */
 	test_names();
 	test_replaced();
