@@ -45,6 +45,8 @@ cage_new(const struct cage_policy *policy, const void *values)
 	c->policy = policy;
 	c->may = policy->may;
 	c->sandbox = conf->sandbox;
+	if (log_is_stream())
+		cage_may(c, CAGE_UNIX);		/* to connect to it again */
 	cage_read(c, "/dev/null");
 	cage_read(c, "/dev/urandom");
 	cage_read(c, "/etc/localtime");

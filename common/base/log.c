@@ -391,6 +391,12 @@ log_open(const char *ident)
 }
 
 bool
+log_is_stream(void)
+{
+	return logger.socket.is_stream;
+}
+
+bool
 log_is_on(enum log_level level)
 {
 	return level <= logger.conf.level;

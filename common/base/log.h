@@ -75,6 +75,8 @@ int	log_facility(const char *name);
 const char *log_check_tag(const char *);
 /* stderr is a stream of the journal that systemd gave us (JOURNAL_STREAM). */
 bool	log_is_journal_stream(void);
+/* syslogd listens on a stream socket, as few do. */
+bool	log_is_stream(void);
 
 void	log_error(const char *, ...) __attribute__((format(printf, 1, 2)));
 void	log_warning(const char *, ...) __attribute__((format(printf, 1, 2)));
