@@ -30,7 +30,7 @@ static const struct program {
 	{ "blackhole", NULL },
 	{ "pipe", NULL },
 	{ "custom", NULL },
-	{ "intake-lmtp", NULL },
+	{ "intake-lmtp", "spool_directory=/var/tmp" },
 	{ "metrics-http", NULL },
 };
 #define NPROGRAMS	(sizeof(programs) / sizeof(programs[0]))

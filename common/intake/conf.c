@@ -130,7 +130,9 @@ static const struct opt_row rows[] = {
 	{ .name = NULL }
 };
 
-static const struct opt_group groups[] = { { rows, 0 }, { NULL, 0 } };
+static const struct opt_group groups[] = {
+	{ rows, 0 }, { cage_conf_rows, AT(cage) }, { NULL, 0 }
+};
 
 static int
 check(void *values, opt_report *report, void *arg)
@@ -148,6 +150,21 @@ check(void *values, opt_report *report, void *arg)
 	report(arg, name, "is no domain, nor \".\" and a domain, nor \"*\"");
 	return 1;
 }
+
+static void
+name_files(struct cage *c, const void *values)
+{
+	const struct intake_conf *conf = values;
+
+	cage_write(c, conf->spool_directory);
+}
+
+const struct cage_policy intake_cage = {
+	.name = "intake-lmtp",
+	.may = CAGE_ACCEPT,
+	.conf_at = AT(cage),
+	.name_files = name_files,
+};
 
 const struct opt_table intake_conf_table = {
 	"intake-lmtp", groups, sizeof(struct intake_conf), check

@@ -2,6 +2,7 @@
 #ifndef INTAKE_CONF_H
 #define INTAKE_CONF_H
 
+#include "agent/cage.h"
 #include "conf/option.h"
 
 enum bare_newline { BARE_REJECT, BARE_NORMALIZE };
@@ -42,12 +43,15 @@ struct intake_conf {
 	int64_t		 drain_timeout_ms;
 	int		 bare_newline;
 	struct opt_list	 xclient_hosts;
+	struct cage_conf cage;
 	/* by hand */
 	struct opt_list	 listen;
 	char		*submit;
 };
 
 extern const struct opt_table intake_conf_table;
+/* For a child of the master, which has its sockets. */
+extern const struct cage_policy intake_cage;
 
 /* The KEYWORD_ bits that LHLO shall offer. */
 unsigned	intake_conf_keywords(const struct intake_conf *);

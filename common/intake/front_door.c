@@ -36,6 +36,7 @@ struct door {
 	struct timer	 stats, leave;
 	struct door_socket sockets[INTAKE_LISTENERS_MAX];
 	uint32_t	 nsockets;	/* until they are listened on */
+	struct cage	*cage;		/* NULL until CONFIG */
 	char		*name;		/* of the section */
 	bool		 is_ready;
 	bool		 is_leaving;	/* exit once the output is gone */
@@ -212,6 +213,15 @@ listen_all(struct door *d)
 	}
 }
 
+/* All is open that has to be; 0, or -1 with a text. */
+static int
+confine(struct door *d, char *error, size_t size)
+{
+	d->cage = cage_new(&intake_cage, opts_values(d->opts));
+	return cage_enter(d->cage, d->loop, false, error, size) ==
+	    CAGE_FAILED ? -1 : 0;
+}
+
 static void
 got_config(struct door *d, const struct frame *frame)
 {
@@ -233,6 +243,9 @@ got_config(struct door *d, const struct frame *frame)
 	log_set_ident(ident);
 	if (c.nfaults == 0 && intake_start(d->intake, d->loop,
 	    opts_values(d->opts), error, sizeof(error)) == -1)
+		config_fault(&c, false, error);
+	if (c.nfaults == 0 && !c.want_options &&
+	    confine(d, error, sizeof(error)) == -1)
 		config_fault(&c, false, error);
 	if (c.nfaults == 0 && c.want_options)
 		opts_each(d->opts, put_option, &c.out);
@@ -416,6 +429,7 @@ front_door(struct intake *in, struct loop *loop, struct opts *opts, int fd)
 	timer_clear(&d.stats);
 	timer_clear(&d.leave);
 	loop_turn(loop, 0);
+	cage_free(d.cage);
 	free(d.name);
 	return status;
 }

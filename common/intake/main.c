@@ -1,8 +1,11 @@
 /* main.c - intake_main(): who started the process? */
 #include "intake/front.h"
 
+#include <err.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -10,6 +13,28 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/str.h"
+#include "intake/conf.h"
+
+/* Further arguments are options. */
+static int
+try_cage(struct opts *opts, int argc, char **argv)
+{
+	char name[64], error[512];
+	const char *value;
+	int i;
+
+	for (i = 2; i < argc; i++) {
+		value = strchr(argv[i], '=');
+		snprintf(name, sizeof(name), "%.*s", value == NULL ? 0 :
+		    (int)(value - argv[i]), argv[i]);
+		if (value == NULL || opts_set(opts, name, value + 1, OPTS_LAST,
+		    error, sizeof(error)) == -1) {
+			warnx("%s", value == NULL ? argv[i] : error);
+			return EX_CONFIG;
+		}
+	}
+	return cage_test(&intake_cage, opts_values(opts));
+}
 
 int
 intake_main(int argc, char **argv)
@@ -26,7 +51,9 @@ intake_main(int argc, char **argv)
 	log_open("intake-lmtp");
 	loop = loop_new();
 	opts = opts_new(&intake_conf_table);
-	if (env == NULL)
+	if (argc >= 2 && strcmp(argv[1], CAGE_TEST) == 0)
+		status = flush_stdout(try_cage(opts, argc, argv));
+	else if (env == NULL)
 		status = flush_stdout(front_hand(&in, loop, opts, argc, argv));
 	else if (str_to_int64(env, 3, 65535, &fd) == -1) {
 		log_error("%s=%s: not a descriptor", CHANNEL_ENV, env);
