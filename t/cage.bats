@@ -107,17 +107,24 @@ assert [r for r in rows if r["attempt"] == "mount"][0]["expected"] == "denied"'
 
 # ---- the agents at work ----
 
-# is_caged RELAY MODE: no new privileges and the mode of seccomp, of each of
-# its processes.
-is_caged()
+# has_mode MODE PID...: no new privileges, and the mode of seccomp, of each.
+has_mode()
 {
-	local pid
+	local mode=$1 pid
 
-	for pid in $(nh_agent "$1"); do
+	shift
+	for pid; do
 		[[ $(awk '/^NoNewPrivs/ { print $2 }' "/proc/$pid/status") == 1 ]]
-		[[ $(awk '/^Seccomp:/ { print $2 }' "/proc/$pid/status") == "$2" ]]
+		[[ $(awk '/^Seccomp:/ { print $2 }' "/proc/$pid/status") == "$mode" ]]
 	done
 	[[ -n ${pid-} ]]
+}
+
+# is_caged RELAY MODE: has_mode, of its processes.
+is_caged()
+{
+	# shellcheck disable=SC2046 # words
+	has_mode "$2" $(nh_agent "$1")
 }
 
 @test "every agent is in its cage when the master has started it" {
@@ -144,12 +151,17 @@ is_caged()
 	[relay open]
 	type = blackhole
 	sandbox = no
+	[intake in]
+	listen = unix:$D/in.sock
+	relay = bh
 	EOC
 	nh_start
 	for name in mx static lmtp http bh pipe; do
 		is_caged "$name" 2 || { echo "$name"; return 1; }
 	done
 	is_caged open 0
+	# shellcheck disable=SC2046 # words
+	has_mode 2 $(pgrep -P "$MASTER" -x intake-lmtp)
 	for name in bh pipe open; do
 		nh submit --relay="$name" --from=s@x.test r@x.test <M
 	done
