@@ -612,6 +612,21 @@ print(s.recv(99).decode().strip())' "$IN") == '421 4.3.2 '* ]]
 	deliveries_are 3
 }
 
+@test "a client that closes its side behind QUIT gets its answers, any other has gone" {
+	p=$(nh_free_port)
+	LISTEN="unix:$IN, inet:127.0.0.1:$p" take
+	for TO in "$IN" "127.0.0.1:$p"; do
+		run -0 say login 'mail s@x.test ok-slow5@x.test perm@x.test' \
+			'-BDAT 3 LAST\r\nx\r\nquit' half '??'
+		[[ ${lines[0]} == '250 2.0.0 '* && ${lines[1]} == '550 5.1.1 '* && \
+		    ${lines[2]} == '221 2.0.0 '* && ${lines[3]} == '(closed)' ]]
+	done
+	[[ ! -e got/cancelled ]]
+	run -0 say login 'mail s@x.test hold@x.test' "data $D/M" '-NOOP' half '??'
+	[[ $output == '(closed)' ]]
+	nh_until 10 test -s got/cancelled
+}
+
 @test "an agent that dies after end of data: may have been delivered" {
 	take
 	run -0 mail ok-die@x.test

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -358,6 +359,10 @@ update(struct session *s)
 {
 	if (s->phase == PHASE_END)
 		return;
+	if (s->is_ended && s->phase != PHASE_ANSWERS && buf_is_empty(&s->in)) {
+		session_close(s, NULL);
+		return;
+	}
 	s->is_paused = buf_len(&s->in) > IN_ENOUGH;
 	conn_pause(s->conn, s->is_paused);
 	arm(s);
@@ -425,6 +430,32 @@ on_drained(void *arg)
 	arm(s);
 }
 
+/*
+ * The client sends no more.  One that has said QUIT behind its message, as Exim
+ * does before it closes its side, waits for the answers; one that has not has
+ * given up.
+ */
+static void
+on_ended(void *arg)
+{
+	static const char quit[] = "\nQUIT\r\n";
+	struct session *s = arg;
+	size_t n = sizeof(quit) - 1, have = buf_len(&s->in);
+
+	if (s->phase == PHASE_END) {
+		if (conn_pending(s->conn) == 0)
+			session_free(s);
+		return;
+	}
+	/* The LF before it may be that of the message. */
+	if (have == n - 1)
+		n--;
+	s->is_ended = have >= n && strncasecmp(buf_data(&s->in) + have - n,
+	    quit + sizeof(quit) - 1 - n, n) == 0;
+	if (!s->is_ended)
+		session_close(s, NULL);
+}
+
 static void
 on_closed(void *arg, int error)
 {
@@ -447,6 +478,7 @@ static const struct conn_ops conn_ops = {
 	.drained = on_drained,
 	.progress = on_progress,
 	.closed = on_closed,
+	.ended = on_ended,
 };
 
 /* NULL, or what a client is told that is one too many. */

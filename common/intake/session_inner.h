@@ -35,6 +35,7 @@ struct session {
 	struct buf	 out;		/* replies of this turn */
 	bool		 is_paused;	/* nothing is read */
 	bool		 is_skipping;	/* the rest of a line that is too long */
+	bool		 is_ended;	/* the client sends no more */
 	bool		 is_freed;
 	struct later	 flush_later, go_on_later, free_later;
 	struct timer	 timer;

@@ -26,6 +26,7 @@ struct conn {
 	bool		 is_open;	/* connected */
 	bool		 is_waiting;	/* ev_write is added */
 	bool		 is_paused;	/* ev_read is not added */
+	bool		 is_ended;	/* ... for ever: ended() was called */
 	bool		 is_over;	/* closed() was or will be called */
 	int		 error;
 	int		 cut;		/* why nothing can be sent any more */
@@ -265,6 +266,11 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		c->ops->data(c->arg, input, (size_t)n);
 		if (c->cut != 0 && !c->is_over)
 			event_active(&c->ev_read, EV_READ, 0);
+	} else if (n == 0 && c->ops->ended != NULL && !c->is_ended &&
+	    c->cut == 0) {
+		c->is_ended = true;
+		event_del(&c->ev_read);
+		c->ops->ended(c->arg);
 	} else if (n == 0)
 		conn_fail(c, c->cut == EPIPE ? 0 : c->cut);
 	else if (errno != EAGAIN || c->cut != 0)
@@ -555,7 +561,7 @@ conn_accepted(struct loop *loop, int fd, const struct conn_ops *ops, void *arg)
 void
 conn_pause(struct conn *c, bool pause)
 {
-	if (c->is_over || c->is_paused == pause)
+	if (c->is_over || c->is_ended || c->is_paused == pause)
 		return;
 	c->is_paused = pause;
 	if (pause)
@@ -569,8 +575,8 @@ conn_pause(struct conn *c, bool pause)
 bool
 conn_is_gone(const struct conn *c)
 {
-	struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+	struct pollfd p = { .fd = c->fd };
 
 	return c->is_over || (poll(&p, 1, 0) == 1 &&
-	    (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
+	    (p.revents & (POLLHUP | POLLERR)) != 0);
 }

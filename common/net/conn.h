@@ -33,6 +33,12 @@ struct conn_ops {
 	void	(*closed)(void *arg, int error);
 	/* The TLS handshake is done; only where TLS was started. */
 	void	(*secured)(void *arg);
+	/*
+	 * The peer sends nothing more, but may still read: closed() comes when
+	 * something written does not reach it.  Where this is NULL, and with
+	 * TLS, closed() comes instead.
+	 */
+	void	(*ended)(void *arg);
 };
 
 /*
@@ -48,8 +54,8 @@ struct conn	*conn_accepted(struct loop *, int fd, const struct conn_ops *,
 		    void *arg);
 /*
  * Nothing is read while it is paused; data() may come once more.  That the
- * peer has closed shows only when conn_is_gone() is asked.  Not for a
- * connection with TLS.
+ * peer has closed, and does not just send no more, shows only when
+ * conn_is_gone() is asked.  Not for a connection with TLS.
  */
 void		 conn_pause(struct conn *, bool pause);
 bool		 conn_is_gone(const struct conn *);

@@ -16,6 +16,7 @@ ADDRESS is a path or host:port. Steps, one argument each:
     pause S     wait
     close       close at once (the end of the script does it, too)
     reset       close with RST
+    half        close the sending side
     deaf S      wait, then go on; the kernel keeps what comes
     login       LHLO, its reply not printed
     mail F T... MAIL and RCPTs, replies not printed unless they are refusals
@@ -95,6 +96,8 @@ class Client:
             time.sleep(float(rest))
         elif word == 'close':
             raise Gone
+        elif word == 'half':
+            self.s.shutdown(socket.SHUT_WR)
         elif word == 'reset':
             self.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                               struct.pack('ii', 1, 0))

@@ -529,6 +529,44 @@ accept_one(void)
 }
 
 static void
+on_ended(void *arg)
+{
+	((struct side *)arg)->is_closed = true;
+}
+
+/* A peer that sends no more may still read; then it is gone. */
+static void
+test_half(void)
+{
+	static struct conn_ops half;
+	int ends[2];
+	char got[8] = "";
+
+	half = ops;
+	half.ended = on_ended;
+	memset(&s, 0, sizeof(s));
+	ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+	    ends) == 0, "a pair");
+	s.c = conn_accepted(loop, ends[0], &half, &s);
+	shutdown(ends[1], SHUT_WR);
+	ok(turn_until(loop, &s.is_closed) && s.nclosed == 0,
+	    "half closed: ended, not closed");
+	conn_pause(s.c, true);
+	conn_pause(s.c, false);
+	turn_some(loop);
+	conn_write(s.c, "bye", 3);
+	ok(read(ends[1], got, sizeof(got)) == 3, "half closed: it can read");
+	ok(!conn_is_gone(s.c), "half closed: not gone");
+	close(ends[1]);
+	ok(conn_is_gone(s.c), "closed: gone");
+	s.is_closed = false;
+	conn_write(s.c, "bye", 3);
+	ok(turn_until(loop, &s.is_closed) && s.nclosed == 1,
+	    "closed: told by the next write");
+	end(-1);
+}
+
+static void
 test_accepted(void)
 {
 	int before = count_fds(), peer = accept_one();
@@ -582,6 +620,7 @@ main(void)
 	test_abort();
 	test_free_inside();
 	test_accepted();
+	test_half();
 	turn_some(loop);
 	loop_free(loop);
 	rmdir(folder);
