@@ -98,7 +98,7 @@ static const struct opt_row rows[] = {
 	    (int64_t)1 << 50, NULL, NULL, 0, "Bytes of all messages kept in "
 	    "memory; beyond, a message of more than 32 KiB goes to a temporary "
 	    "file." },
-	{ "spool_directory", OPT_STRING, AT(spool_directory), "/tmp", 0, 0,
+	{ "spool_directory", OPT_STRING, AT(spool_directory), "/var/tmp", 0, 0,
 	    NULL, NULL, 0, "Folder of the temporary files, which have no name "
 	    "and are gone when the process ends." },
 	{ "idle_timeout", OPT_TIME, AT(idle_timeout_ms), "300s", 100, DAY_MS,
