@@ -592,7 +592,7 @@ struct relay_sum {		/* what a relay's children come to */
 void	 status_sum_up(const struct service *, struct relay_sum *);
 void	 status_sum_up_door(const struct door *, struct relay_sum *);
 
-/* ---- metrics.c: nexthop-metrics(7) ---- */
+/* ---- metrics.c, metrics_count.c: nexthop-metrics(7) ---- */
 
 #define METRICS_DESTINATIONS	50	/* labels of a relay, if not told */
 #define METRICS_BYTES_MAX	(3 * 1024 * 1024)	/* below CHILD_OUT_MAX */
@@ -605,6 +605,7 @@ int	 metrics_command(const struct master *, const char *const *args,
 	    size_t nargs, struct buf *out);
 /* Its agents' statistics, with those of agents that are gone. */
 void	 metrics_tally(const struct service *, struct tally *);
+void	 metrics_tally_door(const struct door *, struct tally *);
 /* A process has gone: what it counted stays. */
 void	 metrics_keep(struct tally *past, struct child *);
 /* The rows that a door's processes fill. */

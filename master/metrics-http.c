@@ -3,7 +3,7 @@
  * that has the listening sockets of [metrics] from it, asks it for the text,
  * and is the only process of nexthop that speaks HTTP with whoever comes.
  *
- * Answers are kept for a second, and asked for once, however many wait.
+ * LONG: the whole front of a door, frames in and out, in one place
  */
 #include <err.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "base/process.h"
 #include "base/str.h"
 #include "conf/option.h"
+#include "http/pages.h"
 #include "http/server.h"
 #include "mail/frame.h"
 #include "net/channel.h"
@@ -28,9 +29,6 @@
 
 #define CHANNEL_ENV	"NEXTHOP_CHANNEL"
 #define OUT_BYTES_MAX	(1024 * 1024)
-#define PAGE_BYTES_MAX	(20 * 1024 * 1024)
-#define PAGE_AGE_MS	1000		/* as long it is good */
-#define MASTER_WAIT_MS	5000		/* for its answer */
 #define DRAIN_MS	2000
 #define STATS_MS	1000
 
@@ -75,29 +73,14 @@ static const struct cage_policy policy = {
 	.conf_at = M(cage),
 };
 
-TAILQ_HEAD(waits, wait);
-struct wait {			/* a client that waits for a page */
-	TAILQ_ENTRY(wait) next;
-	struct http_client *client;
+enum { PAGE_METRICS, PAGE_HEALTH };
+
+static const struct page pages[] = {
+	[PAGE_METRICS] = { "/metrics",
+	    "text/plain; version=0.0.4; charset=utf-8" },
+	[PAGE_HEALTH] = { "/healthz", "text/plain; charset=utf-8" },
+	{ NULL, NULL }
 };
-
-struct door;
-
-struct page {			/* what the master is asked for */
-	struct door	*door;
-	const char	*path;
-	const char	*type;
-	const char	*argument;	/* of the command; NULL: destinations */
-	struct buf	 text;
-	unsigned	 status;	/* 0: there is none */
-	int64_t		 made_ms;
-	uint64_t	 id;		/* asked for; 0 = not */
-	struct buf	 coming;
-	struct timer	 late;
-	struct waits	 waits;
-};
-
-enum { PAGE_METRICS, PAGE_HEALTH, PAGES };
 
 struct door {
 	struct loop	*loop;
@@ -110,8 +93,7 @@ struct door {
 	struct http_server *server;	/* once READY */
 	int		*fds;		/* listening, until then */
 	size_t		 nfds;
-	struct page	 pages[PAGES];
-	uint64_t	 last_id;
+	struct pages	*pages;		/* likewise */
 	bool		 is_leaving;
 	int		 status;
 };
@@ -166,167 +148,78 @@ on_limit(void *arg)
 /* ---- what the master is asked ---- */
 
 static void
-answer_waiting(struct page *p, unsigned status, const char *type,
-    const char *text, size_t n)
-{
-	struct wait *w;
-
-	while ((w = TAILQ_FIRST(&p->waits)) != NULL) {
-		TAILQ_REMOVE(&p->waits, w, next);
-		http_server_answer(w->client, status, type, text, n);
-		free(w);
-	}
-}
-
-static void
-give_up(struct page *p, const char *why)
-{
-	p->id = 0;
-	timer_stop(&p->late);
-	buf_clear(&p->coming);
-	answer_waiting(p, 503, "text/plain; charset=utf-8", why, strlen(why));
-}
-
-static void
-on_late(void *arg)
-{
-	give_up(arg, "the master does not answer\n");
-}
-
-static void
-ask(struct page *p)
-{
-	struct door *d = p->door;
-	struct buf *out = channel_out(d->channel);
-	size_t start = buf_len(out);
-	char argument[64];
-	struct frame_out o;
-
-	if (channel_fd(d->channel) == -1) {
-		give_up(p, "the master is gone\n");
-		return;
-	}
-	snprintf(argument, sizeof(argument), "--destinations=%jd",
-	    (intmax_t)d->conf->destinations);
-	p->id = ++d->last_id;
-	buf_clear(&p->coming);
-	timer_set(&p->late, MASTER_WAIT_MS);
-	frame_begin(&o, out, FRAME_COMMAND, p->id, 0);
-	frame_put_text(&o, ATTR_COMMAND, "metrics");
-	frame_put_text(&o, ATTR_ARGUMENT, p->argument != NULL ? p->argument :
-	    argument);
-	queued(d, start, frame_end(&o));
-}
-
-/* Of one that came too late: NULL. */
-static struct page *
-page_of(struct door *d, uint64_t id)
-{
-	size_t i;
-
-	for (i = 0; i < PAGES; i++)
-		if (d->pages[i].id == id && id != 0)
-			return &d->pages[i];
-	return NULL;
-}
-
-static void
-got_output(struct door *d, const struct frame *f)
-{
-	struct page *p = page_of(d, f->id);
-	struct attr a;
-	size_t at = 0;
-
-	while (p != NULL && frame_next(f, &at, &a) == 1)
-		if (a.tag == ATTR_TEXT &&
-		    buf_add(&p->coming, a.data, a.len) == -1) {
-			give_up(p, "the text is too long\n");
-			return;
-		}
-}
-
-static void
-got_exit(struct door *d, const struct frame *f)
-{
-	struct page *p = page_of(d, f->id);
-	uint8_t status = EX_SOFTWARE;
-	struct buf was;
-	struct attr a;
-	size_t at = 0;
-
-	if (p == NULL)
-		return;
-	while (frame_next(f, &at, &a) == 1)
-		if (a.tag == ATTR_STATUS)
-			attr_u8(&a, &status);
-	timer_stop(&p->late);
-	p->id = 0;
-	was = p->text;
-	p->text = p->coming;
-	p->coming = was;
-	buf_clear(&p->coming);
-	p->made_ms = loop_now_ms(d->loop);
-	p->status = status == EX_OK ? 200 : status == EX_TEMPFAIL ? 503 : 500;
-	answer_waiting(p, p->status, p->type, buf_data(&p->text),
-	    buf_len(&p->text));
-}
-
-/* ---- clients ---- */
-
-static void
 want_stats(struct door *d)
 {
 	if (d->stats.due_ms == 0)
 		timer_set(&d->stats, STATS_MS);
 }
 
+static int
+on_ask(void *arg, unsigned page, uint64_t id)
+{
+	struct door *d = arg;
+	struct buf *out = channel_out(d->channel);
+	size_t start = buf_len(out);
+	char argument[64];
+	struct frame_out o;
+
+	if (channel_fd(d->channel) == -1)
+		return -1;
+	snprintf(argument, sizeof(argument), "--destinations=%jd",
+	    (intmax_t)d->conf->destinations);
+	frame_begin(&o, out, FRAME_COMMAND, id, 0);
+	frame_put_text(&o, ATTR_COMMAND, "metrics");
+	frame_put_text(&o, ATTR_ARGUMENT, page == PAGE_HEALTH ? "--health" :
+	    argument);
+	queued(d, start, frame_end(&o));
+	return 0;
+}
+
+static void
+got_output(struct door *d, const struct frame *f)
+{
+	struct attr a;
+	size_t at = 0;
+
+	while (d->pages != NULL && frame_next(f, &at, &a) == 1)
+		if (a.tag == ATTR_TEXT)
+			pages_add(d->pages, f->id, a.data, a.len);
+}
+
+static void
+got_exit(struct door *d, const struct frame *f)
+{
+	uint8_t status = EX_SOFTWARE;
+	struct attr a;
+	size_t at = 0;
+
+	while (frame_next(f, &at, &a) == 1)
+		if (a.tag == ATTR_STATUS)
+			attr_u8(&a, &status);
+	if (d->pages == NULL)
+		return;			/* nothing was asked */
+	pages_finish(d->pages, f->id, status == EX_OK ? 200 :
+	    status == EX_TEMPFAIL ? 503 : 500);
+}
+
+/* ---- clients ---- */
+
 static void
 on_request(void *arg, struct http_client *client,
     const struct http_asked *asked)
 {
-	static const char missing[] = "there are /metrics and /healthz\n";
 	struct door *d = arg;
-	struct page *p;
-	struct wait *w;
 
 	want_stats(d);
-	for (p = d->pages; p < d->pages + PAGES; p++)
-		if (strcmp(p->path, asked->path) == 0)
-			break;
-	if (p == d->pages + PAGES) {
-		http_server_answer(client, 404, "text/plain; charset=utf-8",
-		    missing, sizeof(missing) - 1);
-		return;
-	}
-	if (p->status != 0 &&
-	    loop_now_ms(d->loop) - p->made_ms < PAGE_AGE_MS) {
-		http_server_answer(client, p->status, p->type,
-		    buf_data(&p->text), buf_len(&p->text));
-		return;
-	}
-	w = xcalloc(1, sizeof(*w));
-	w->client = client;
-	TAILQ_INSERT_TAIL(&p->waits, w, next);
-	if (p->id == 0)
-		ask(p);
+	pages_request(d->pages, client, asked);
 }
 
 static void
 on_gone(void *arg, struct http_client *client)
 {
 	struct door *d = arg;
-	struct wait *w, *next;
-	size_t i;
 
-	for (i = 0; i < PAGES; i++)
-		for (w = TAILQ_FIRST(&d->pages[i].waits); w != NULL;
-		    w = next) {
-			next = TAILQ_NEXT(w, next);
-			if (w->client != client)
-				continue;
-			TAILQ_REMOVE(&d->pages[i].waits, w, next);
-			free(w);
-		}
+	pages_gone(d->pages, client);
 }
 
 static void
@@ -440,6 +333,7 @@ open_server(struct door *d)
 	size_t i;
 
 	d->conf = c;
+	d->pages = pages_new(d->loop, pages, on_ask, d);
 	d->server = http_server_new(d->loop, &conf, &server_ops, d);
 	for (i = 0; i < d->nfds; i++)
 		http_server_listen(d->server, d->fds[i]);
@@ -588,33 +482,11 @@ say_hello(struct door *d)
 static void
 door_init(struct door *d, int fd)
 {
-	static const struct {
-		const char *path, *type, *argument;
-	} pages[PAGES] = {
-		[PAGE_METRICS] = { "/metrics",
-		    "text/plain; version=0.0.4; charset=utf-8", NULL },
-		[PAGE_HEALTH] = { "/healthz", "text/plain; charset=utf-8",
-		    "--health" },
-	};
-	struct page *p;
-	size_t i;
-
 	d->loop = loop_new();
 	d->opts = opts_new(&table);
 	d->channel = channel_new(d->loop, fd, OUT_BYTES_MAX, &channel_ops, d);
 	timer_init(&d->limit, d->loop, on_limit, d);
 	timer_init(&d->stats, d->loop, on_stats, d);
-	for (i = 0; i < PAGES; i++) {
-		p = &d->pages[i];
-		p->door = d;
-		p->path = pages[i].path;
-		p->type = pages[i].type;
-		p->argument = pages[i].argument;
-		buf_init(&p->text, PAGE_BYTES_MAX);
-		buf_init(&p->coming, PAGE_BYTES_MAX);
-		timer_init(&p->late, d->loop, on_late, p);
-		TAILQ_INIT(&p->waits);
-	}
 	event_assign(&d->ev_term, loop_base(d->loop), SIGTERM,
 	    EV_SIGNAL | EV_PERSIST, on_term, d);
 	event_add(&d->ev_term, NULL);
@@ -629,11 +501,7 @@ door_clear(struct door *d)
 	for (i = 0; i < d->nfds; i++)
 		close(d->fds[i]);
 	free(d->fds);
-	for (i = 0; i < PAGES; i++) {
-		timer_clear(&d->pages[i].late);
-		buf_clear(&d->pages[i].text);
-		buf_clear(&d->pages[i].coming);
-	}
+	pages_free(d->pages);
 	timer_clear(&d->limit);
 	timer_clear(&d->stats);
 	event_del(&d->ev_term);

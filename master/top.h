@@ -4,6 +4,7 @@
  *	top.c		asks the master, keys, the end
  *	top_model.c	two snapshots of the status, and what happened between
  *	top_screen.c	lines of text
+ *	top_sort.c	the order of rows
  *	top_terminal.c	the terminal, and how it is given back
  */
 #ifndef MASTER_TOP_H
@@ -75,6 +76,11 @@ struct top_look {
 
 /* The model's lists are sorted; first is put into bounds. */
 void	top_screen(struct buf *, struct top_model *, struct top_look *);
+
+/* ---- top_sort.c ---- */
+
+/* As view and sort of the look say. */
+void	top_sort(struct top_list *, const struct top_look *);
 
 /* ---- top_terminal.c ---- */
 

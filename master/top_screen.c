@@ -259,79 +259,6 @@ put_head(struct screen *s)
 
 /* ---- tables ---- */
 
-static double
-failures(const struct top_item *i)
-{
-	return i->rate[TOP_TRANSIENT] + i->rate[TOP_PERMANENT];
-}
-
-static int
-compare(double x, double y)
-{
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct top_item *x = a, *y = b;
-	int c = x->name == NULL ? 0 : strcmp(x->name, y->name);
-
-	return c != 0 ? c : strcmp(x->relay, y->relay);
-}
-
-static int
-by_rate(const void *a, const void *b)
-{
-	const struct top_item *x = a, *y = b;
-	int c = compare(x->rate[TOP_DELIVERED] + failures(x),
-	    y->rate[TOP_DELIVERED] + failures(y));
-
-	return c != 0 ? c : by_name(a, b);
-}
-
-static int
-by_waiting(const void *a, const void *b)
-{
-	const struct top_item *x = a, *y = b;
-	int c = compare((double)(x->waiting + x->queued),
-	    (double)(y->waiting + y->queued));
-
-	return c != 0 ? c : by_rate(a, b);
-}
-
-static int
-by_failures(const void *a, const void *b)
-{
-	int c = compare(failures(a), failures(b));
-
-	return c != 0 ? c : by_rate(a, b);
-}
-
-static int
-by_error(const void *a, const void *b)
-{
-	const struct top_item *x = a, *y = b;
-	int c = compare((double)x->error_at, (double)y->error_at);
-
-	return c != 0 ? c : by_name(a, b);
-}
-
-static void
-sort(struct top_list *list, const struct top_look *look)
-{
-	static int (*const orders[TOP_SORTS])(const void *, const void *) = {
-		[TOP_BY_NAME] = by_name,
-		[TOP_BY_RATE] = by_rate,
-		[TOP_BY_WAITING] = by_waiting,
-		[TOP_BY_FAILURES] = by_failures,
-	};
-
-	if (list->n > 1)
-		qsort(list->v, list->n, sizeof(*list->v),
-		    look->view == TOP_ERRORS ? by_error : orders[look->sort]);
-}
-
 /* Columns for the names: what the others leave, and no more than is used. */
 static void
 fit_names(struct screen *s, const struct top_list *list, unsigned others,
@@ -435,7 +362,7 @@ put_relays(struct screen *s)
 {
 	struct top_list *list = &s->m->relays;
 
-	sort(list, s->look);
+	top_sort(list, s->look);
 	fit_names(s, list, 71, 9);
 	add(s, "%-*s %-7s %5s %6s %5s %5s %7s %6s %6s %6s %6s",
 	    (int)s->names, "RELAY", "STATE", "OPEN", "QUEUED", "WAIT",
@@ -449,7 +376,7 @@ put_destinations(struct screen *s)
 {
 	struct top_list *list = &s->m->destinations;
 
-	sort(list, s->look);
+	top_sort(list, s->look);
 	fit_names(s, list, 54, 12);
 	add(s, "%-*s %-10s %6s %6s %6s %7s %6s %6s", (int)s->names,
 	    "DESTINATION", "RELAY", "WAIT", "CONNS", "IDLE", "SENT/S",
@@ -472,7 +399,7 @@ put_errors(struct screen *s)
 		for (i = 0; i < from[k]->n; i++)
 			if (from[k]->v[i].error != NULL)
 				list.v[list.n++] = from[k]->v[i];
-	sort(&list, s->look);
+	top_sort(&list, s->look);
 	fit_names(s, &list, 48, 11);
 	add(s, "%5s %-10s %-*s %s", "AGO", "RELAY", (int)s->names,
 	    "DESTINATION", "LAST ERROR");
