@@ -215,12 +215,44 @@ whole()
 	give
 
 	# A new version takes over; nothing of the old one runs on.
+	old=$(main)
+	life=$(systemctl show -P InvocationID nexthop)
 	dpkg -i /debs/next.deb
 	wait_for 20 ready
 	give
 	new() { ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q "nexthop.*deleted"; }
 	wait_for 40 new
+	# ... in its place, not by a restart.
+	[[ $(main) -ne $old && $(main) -ne 0 ]]
+	[[ $(systemctl show -P InvocationID nexthop) == "$life" ]]
 	systemctl -q is-active nexthop
+
+	# It hangs: the watchdog sees to that.
+	printf "[Service]\nWatchdogSec=2\n" \
+	    >/etc/systemd/system/nexthop.service.d/watchdog.conf
+	systemctl daemon-reload
+	systemctl restart nexthop
+	sleep 4
+	old=$(main)
+	wait_for 10 give
+	[[ $(main) -eq $old ]]
+	kill -STOP "$old"
+	wait_for 20 again
+	journalctl -u nexthop | grep -q "Watchdog timeout"
+	rm /etc/systemd/system/nexthop.service.d/watchdog.conf
+	systemctl daemon-reload
+
+	# systemd holds the socket: the first submitter starts the master.
+	systemctl stop nexthop
+	systemctl start nexthop.socket
+	[[ $(stat -c %a /run/nexthop/submit.sock) == 660 ]]
+	! systemctl -q is-active nexthop
+	give
+	systemctl -q is-active nexthop
+	systemctl restart nexthop
+	give
+	systemctl stop nexthop.socket nexthop
+	systemctl start nexthop
 
 	systemctl stop nexthop
 	[[ $(systemctl show -P Result nexthop) == success ]]
