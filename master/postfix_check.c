@@ -152,7 +152,11 @@ check_options(struct check *c, const struct columns *l)
 		    line = next) {
 			if ((next = strchr(line, '\n')) != NULL)
 				*next++ = '\0';
-			fault(c, l->v[0], "%s", line);
+			if (strncmp(line, FRONT_CHECK_WARNING,
+			    strlen(FRONT_CHECK_WARNING)) == 0)
+				printf("%s: %s\n", l->v[0], line);
+			else
+				fault(c, l->v[0], "%s", line);
 		}
 	buf_clear(&out);
 	free(path);

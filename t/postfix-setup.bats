@@ -116,6 +116,17 @@ wrong()
 	wrong "i unix - - n - 1 $(realpath --relative-to=/usr/lib/postfix/sbin "$D")/nexthop/blackhole -o windw=3" 'windw: unknown option'
 }
 
+@test "postfix-check warns of what is legal but dangerous, and succeeds" {
+	pf_conf
+	mkdir "$D/nexthop"
+	cp "$NH_BUILD/libexec/nexthop/smtp-static" "$D/nexthop"
+	echo "w unix - - n - 1 $(realpath --relative-to=/usr/lib/postfix/sbin "$D")/nexthop/smtp-static -o data_timeout=1s -o credentials.username=u -o credentials.password=p" >>"$PF/master.cf"
+	run -0 check_services w
+	[[ ${#lines[@]} -eq 3 && ${lines[2]} == '1 service, no fault' ]]
+	[[ ${lines[0]} == 'w: warning: data_timeout: '* ]]
+	[[ ${lines[1]} == 'w: warning: credentials.username: '*'the next hop'* ]]
+}
+
 # ---- pipe(8) ----
 
 # piped OPTION...: smtp-static run by pipe(8), as "out".

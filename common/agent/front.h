@@ -98,5 +98,7 @@ int		 front_postfix(struct agent *, int argc, char **argv);
  * fault is a line on stdout. */
 int		 front_postfix_check(struct agent *, int argc, char **argv);
 #define FRONT_CHECK	"--check-service"
+/* What its lines begin with that are no faults. */
+#define FRONT_CHECK_WARNING	"warning: "
 
 #endif

@@ -407,6 +407,13 @@ print_line(enum log_level level, const char *text)
 	puts(text);
 }
 
+static void
+print_warning(void *arg, const char *name, const char *text)
+{
+	(void)arg;
+	printf("%s%s: %s\n", FRONT_CHECK_WARNING, name, text);
+}
+
 int
 front_postfix_check(struct agent *a, int argc, char **argv)
 {
@@ -421,8 +428,8 @@ front_postfix_check(struct agent *a, int argc, char **argv)
 	if (pf_args_parse(&f.args, argc - 1, argv + 1, error,
 	    sizeof(error)) == -1)
 		puts(error);
-	else
-		postfix_conf_load(&f);
+	else if (postfix_conf_load(&f) == 0 && a->ops->warn != NULL)
+		a->ops->warn(opts_values(a->opts), print_warning, NULL);
 	pf_settings_free(f.settings);
 	pf_args_clear(&f.args);
 	opts_free(f.opts);

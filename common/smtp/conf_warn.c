@@ -61,7 +61,8 @@ void
 auth_conf_warn(const struct auth_conf *conf, const struct tls_conf *tls,
     const struct opt_list *hosts, opt_report *report, void *arg)
 {
-	const char *host = first_remote(hosts);
+	/* Without any, as a service of Postfix, each message names its own. */
+	const char *host = hosts->n == 0 ? "the next hop" : first_remote(hosts);
 	enum tls_level level = level_of(tls);
 	char text[512];
 
