@@ -74,7 +74,9 @@ def all_agents(sig):
 def flags(daemon, *given):
     """A sink that is started again with other flags, and then as it was."""
     def do(world, rng):
-        argv = world.sink_argv if daemon == "sink" else world.store_argv
+        if daemon not in world.daemons:
+            raise Absent
+        argv = getattr(world, daemon + "_argv")
         world.restart(daemon, argv("-S", str(rng.randrange(1, 1 << 30)),
                                    *given))
         return lambda: world.restart(daemon, argv())
@@ -231,6 +233,8 @@ EVENTS = [
           send(the("sink"), KILL), weight=2, cells=BOTH),
     Event("kill-store", "SIGKILL to the LMTP server",
           send(the("store"), KILL), weight=2),
+    Event("kill-tls", "SIGKILL to the SMTP server with TLS",
+          send(the("tls"), KILL)),
     Event("kill-dns", "SIGKILL to the name server", send(the("dns"), KILL)),
     Event("term-agent", "SIGTERM to an agent", send(agent(), TERM),
           weight=2, cells=BOTH),
@@ -268,6 +272,11 @@ EVENTS = [
         "data:10:0"), (1, 4), key="sink", cells=BOTH),
     Event("sink-narrow", "2 connections, 3 messages each",
           flags("sink", "-c", "2", "-n", "3"), (1, 5), key="sink", cells=BOTH),
+    Event("tls-mute", "hangs up instead of the last reply",
+          flags("tls", "-r", "dot:30:0"), (1, 4), key="tls"),
+    Event("tls-hangs-up", "in the middle of it", flags(
+        "tls", "-r", "helo:10:0", "-r", "rcpt:10:0", "-r", "data:10:0"),
+        (1, 4), key="tls"),
     Event("store-mute", "hangs up instead of the last replies",
           flags("store", "-r", "dot:20:0"), (1, 4), key="store"),
     Event("store-refuses", "4xx for some recipients", flags(

@@ -40,6 +40,10 @@ RELAYS = {
     "store": (3, 80, """lmtp
         host = unix:%(folder)s/store.sock
         concurrent_connections = 8"""),
+    "secure": (1, 40, """static
+        host = 127.0.0.1:%(tls)d
+        tls_mode = require
+        concurrent_connections = 5"""),
     "front": (2, 60, """custom
         exec = %(root)s/contrib/agent-template/agent.py
         timeout = 20
@@ -124,7 +128,8 @@ class World(Hands):
         self.old_log = folder + "/log.old"
         self.make_journals()
         self.ports = {"sink": free_port(), "proxy": free_port(),
-                      "dns": free_port(), "folder": folder, "root": ROOT}
+                      "dns": free_port(), "tls": free_port(),
+                      "folder": folder, "root": ROOT}
         known = {**RELAYS, "liar": (1, 50, LIAR)}
         if not os.access(DNSD, os.X_OK) and "mx" in relays:
             print("no mx: %s is not there" % DNSD)
@@ -145,6 +150,8 @@ class World(Hands):
                 need(BUILD + "/sbin/nexthop-master"), "-c", self.conf,
                 "--foreground"], self.log, folder + "/notify"),
         }
+        if "secure" in relays:
+            self.daemons["tls"] = Daemon("tls", self.tls_argv(), self.err)
         if "mx" in relays:
             self.daemons["dns"] = Daemon("dns", [
                 DNSD, "--port-file=" + folder + "/dns.port", "--port=%d" %
@@ -152,7 +159,7 @@ class World(Hands):
 
     def make_journals(self):
         self.journals = [self.folder + "/journal." + name
-                         for name in ("sink", "store", "run")]
+                         for name in ("sink", "store", "run", "tls")]
         for path in self.journals:
             with open(path, "w"):
                 pass
@@ -184,6 +191,11 @@ class World(Hands):
                 "unix:" + self.folder + "/store.sock", "-j", self.journals[1],
                 "-d", LATE_MS,
                 *flags]
+
+    def tls_argv(self, *flags):
+        return [need(BUILD + "/t/tools/sink"), "-q", "-T", "-l",
+                "127.0.0.1:%d" % self.ports["tls"], "-j", self.journals[3],
+                "-d", LATE_MS, *flags]
 
     # --- start and end ---
 
