@@ -10,6 +10,7 @@ import time
 from common import program
 
 DISK_BYTES = 64 << 20           # of the disk that gets full
+STEADY_BYTES = 1 << 30          # of the one that does not
 # Signals that nobody here sends.
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL,
            signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP)

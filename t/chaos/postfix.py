@@ -43,6 +43,8 @@ MAIN = {
     "ipc_timeout": "30s",
     "enable_long_queue_ids": "yes",
     "notify_classes": "",
+    # A log that stands still for longer stops all of Postfix, for good.
+    "postlogd_watchdog_timeout": "300s",
 }
 SERVICES = ("out unix - - n - 1 %s -o host=127.0.0.1:%d,127.0.0.1:%d "
             "-o concurrent_connections=20 -o connect_timeout=2 "
@@ -63,13 +65,13 @@ class Bench:
 class PostWorld(Hands):
     def __init__(self, folder, seed):
         super().__init__(folder)
-        self.journals = [folder + "/journal.sink"]
+        self.journals = [folder + "/steady/journal.sink"]
         self.ports = {"sink": free_port(), "proxy": free_port()}
         self.proxy = Proxy(self.ports["proxy"], self.ports["sink"], seed)
         self.daemons = {"sink": Daemon("sink", self.sink_argv(), self.err)}
         self.postfix = Instance(Bench(folder + "/disk", self.err))
         # What tells of doubts must not be lost where the queue has no room.
-        self.postfix.maillog = folder + "/maillog"
+        self.postfix.maillog = folder + "/steady/maillog"
         self.is_up = False
         self.wake_at = 0.0
 
@@ -149,6 +151,10 @@ class PostWorld(Hands):
             self.postfix.stop()
         except Failed as e:
             left = [str(e)]
+        except subprocess.TimeoutExpired:
+            self.crash_rest()
+            self.postfix.group.remove()
+            left = ["Postfix's master"]
         left += self.end("sink", 5)
         self.proxy.is_ending = True
         self.end_supervision()

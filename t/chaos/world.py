@@ -49,7 +49,7 @@ RELAYS = {
         timeout = 20
         relay = direct"""),
     "run": (0.3, 10, """pipe
-        args = %(root)s/t/chaos/keep %(folder)s/journal.run
+        args = %(root)s/t/chaos/keep %(folder)s/steady/journal.run
         timeout = 10
         max_processes = 4"""),
 }
@@ -158,7 +158,7 @@ class World(Hands):
                 self.ports["dns"]], self.err)
 
     def make_journals(self):
-        self.journals = [self.folder + "/journal." + name
+        self.journals = [self.folder + "/steady/journal." + name
                          for name in ("sink", "store", "run", "tls")]
         for path in self.journals:
             with open(path, "w"):
