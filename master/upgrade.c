@@ -94,10 +94,14 @@ static void
 upgrade_failed(struct upgrade *u, int status, const char *why)
 {
 	struct master *m = u->master;
+	struct event_line e;
 	char error[512];
 
 	tell_text(u);
-	log_error("upgrade: %s; nothing was changed", why);
+	if (event_begin(&e, EVENT_UPGRADE_FAILED, NULL)) {
+		event_message(&e, "upgrade: %s; nothing was changed", why);
+		event_end(&e);
+	}
 	control_printf(u->asker, "upgrade: %s; nothing was changed\n", why);
 	if (u->process.pid != 0)
 		kill(u->process.pid, SIGKILL);
@@ -113,9 +117,15 @@ static void
 upgrade_done(struct upgrade *u)
 {
 	struct master *m = u->master;
+	struct event_line e;
 	char state[64];
 
-	log_info("upgraded: process %d takes over", (int)u->pid);
+	if (event_begin(&e, EVENT_UPGRADED, NULL)) {
+		event_int(&e, "new_pid", u->pid);
+		event_message(&e, "upgraded: process %d takes over",
+		    (int)u->pid);
+		event_end(&e);
+	}
 	control_printf(u->asker, "upgraded: process %d takes over from %d\n",
 	    (int)u->pid, (int)getpid());
 	snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1", (int)u->pid);
@@ -294,6 +304,7 @@ refuse(struct control *asker, int status, const char *why)
 void
 master_upgrade(struct master *m, struct control *asker)
 {
+	struct event_line e;
 	struct upgrade *u;
 	char error[512];
 	int ends[2];
@@ -316,7 +327,8 @@ master_upgrade(struct master *m, struct control *asker)
 	u->fd = ends[0];
 	u->process.ended = on_ended;
 	u->process.arg = u;
-	log_info("upgrading");
+	if (event_begin(&e, EVENT_UPGRADING, NULL))
+		event_end(&e);
 	u->pid = start(m, ends[1], error, sizeof(error));
 	close(ends[1]);
 	if (u->pid == -1) {

@@ -33,6 +33,11 @@ EVENT(RELOADING, "reloading", INFO, "The configuration is read again.")
 EVENT(RELOADED, "reloaded", INFO, "It has taken effect.")
 EVENT(RELOAD_REFUSED, "reload_refused", ERROR, "It has faults: nothing was "
     "changed.")
+EVENT(UPGRADING, "upgrading", INFO, "A new nexthop-master is being started to "
+    "take over.")
+EVENT(UPGRADED, "upgraded", INFO, "It has; this one finishes what it has.")
+EVENT(UPGRADE_FAILED, "upgrade_failed", ERROR, "It has not: this one goes "
+    "on.")
 EVENT(REOPENED, "reopened", INFO, "The log file was opened again.")
 EVENT(REOPEN_FAILED, "reopen_failed", ERROR, "It could not be: the log goes "
     "on in the old file.")
