@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,40 +22,6 @@
 #define KEPT_BYTES	(64 * 1024)
 #define RECORDS_MAX	512
 #define HEAD_BYTES	512
-
-static const struct {
-	const char	*word;
-	enum log_level	 level;
-} levels[] = {
-	{ "error", LOG_LEVEL_ERROR },
-	{ "warning", LOG_LEVEL_WARNING },
-	{ "info", LOG_LEVEL_INFO },
-	{ "debug", LOG_LEVEL_DEBUG },
-};
-#define NLEVELS	(sizeof(levels) / sizeof(levels[0]))
-
-static const char *const targets[] = {
-	[LOG_TO_STDERR] = "stderr", [LOG_TO_SYSLOG] = "syslog",
-	[LOG_TO_JOURNALD] = "journald", [LOG_TO_FILE] = "file",
-};
-#define NTARGETS (sizeof(targets) / sizeof(targets[0]))
-
-static const struct {
-	const char	*name;
-	int		 value;
-} facilities[] = {
-	{ "auth", LOG_AUTH }, { "authpriv", LOG_AUTHPRIV },
-	{ "cron", LOG_CRON }, { "daemon", LOG_DAEMON },
-	{ "ftp", LOG_FTP }, { "kern", LOG_KERN },
-	{ "lpr", LOG_LPR }, { "mail", LOG_MAIL },
-	{ "news", LOG_NEWS }, { "user", LOG_USER },
-	{ "uucp", LOG_UUCP }, { "local0", LOG_LOCAL0 },
-	{ "local1", LOG_LOCAL1 }, { "local2", LOG_LOCAL2 },
-	{ "local3", LOG_LOCAL3 }, { "local4", LOG_LOCAL4 },
-	{ "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 },
-	{ "local7", LOG_LOCAL7 },
-};
-#define NFACILITIES (sizeof(facilities) / sizeof(facilities[0]))
 
 static struct {
 	char		*ident;		/* "smtp-static/out" */
@@ -176,16 +141,6 @@ log_pid(void)
 	return logger.pid;
 }
 
-const char *
-log_level_name(enum log_level level)
-{
-	size_t i;
-
-	for (i = 0; i < NLEVELS - 1 && levels[i].level != level; i++)
-		;
-	return levels[i].word;
-}
-
 /* ---- settings ---- */
 
 void
@@ -258,27 +213,6 @@ log_set_sink(log_sink *sink, enum log_level level)
 	logger.conf.level = level;
 }
 
-int
-log_facility(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < NFACILITIES; i++)
-		if (strcasecmp(facilities[i].name, name) == 0)
-			return facilities[i].value;
-	return -1;
-}
-
-const char *
-log_check_tag(const char *tag)
-{
-	size_t n = strspn(tag, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/");
-
-	return tag[n] == '\0' && n <= LOG_TAG_MAX ? NULL : "is no tag: letters, "
-	    "digits, '.', '_', '-' and '/', at most 32 of them";
-}
-
 bool
 log_is_journal_stream(void)
 {
@@ -291,73 +225,21 @@ log_is_journal_stream(void)
 	    st.st_ino == inode;
 }
 
-/* One word after the target, the first of them being the level. */
-static int
-take_word(struct log_conf *c, const char *word, bool is_first)
-{
-	size_t i;
-
-	for (i = 0; is_first && i < NLEVELS; i++)
-		if (strcmp(word, levels[i].word) == 0) {
-			c->level = levels[i].level;
-			return 0;
-		}
-	if (is_first)
-		return -1;
-	if (strcmp(word, "json") == 0) {
-		c->format = LOG_AS_JSON;
-		return 0;
-	}
-	if (strncmp(word, "facility=", 9) == 0)
-		return (c->facility = log_facility(word + 9)) == -1 ? -1 : 0;
-	if (strncmp(word, "tag=", 4) != 0 || log_check_tag(word + 4) != NULL)
-		return -1;
-	strlcpy(c->tag, word + 4, sizeof(c->tag));
-	return 0;
-}
-
 int
 log_set_text(const char *text)
 {
-	struct log_conf c = { .target = LOG_TO_AUTO, .level = LOG_LEVEL_INFO };
-	char copy[128], *word, *rest = copy;
-	size_t i;
-	int nth;
+	struct log_conf conf;
 
-	if (strlcpy(copy, text, sizeof(copy)) >= sizeof(copy))
+	if (log_conf_parse(text, &conf) == -1)
 		return -1;
-	word = strsep(&rest, ":");
-	for (i = 0; i < NTARGETS; i++)
-		if (strcmp(word, targets[i]) == 0)
-			c.target = (enum log_target)i;
-	if (c.target == LOG_TO_AUTO)
-		return -1;
-	for (nth = 0; (word = strsep(&rest, ":")) != NULL; nth++)
-		if (take_word(&c, word, nth == 0) == -1)
-			return -1;
-	log_configure(&c);
+	log_configure(&conf);
 	return 0;
 }
 
 const char *
 log_text(void)
 {
-	static char text[128];
-	const struct log_conf *c = &logger.conf;
-	const char *facility = NULL;
-	size_t i;
-
-	for (i = 0; i < NFACILITIES; i++)
-		if (facilities[i].value == c->facility &&
-		    c->facility != LOG_MAIL)
-			facility = facilities[i].name;
-	snprintf(text, sizeof(text), "%s:%s%s%s%s%s%s", targets[c->target],
-	    log_level_name(c->level),
-	    c->format == LOG_AS_JSON ? ":json" : "",
-	    facility == NULL ? "" : ":facility=",
-	    facility == NULL ? "" : facility,
-	    *c->tag == '\0' ? "" : ":tag=", c->tag);
-	return text;
+	return log_conf_text(&logger.conf);
 }
 
 /* Where a standard descriptor is closed no socket shall take its place and get

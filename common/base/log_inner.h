@@ -31,6 +31,12 @@ const char	*log_unit(const char **key_r);
 int		 log_pid(void);
 const char	*log_level_name(enum log_level);
 
+/* ---- log_conf.c ---- */
+
+/* As log_set_text() takes it; -1: it is none, and conf is as it was. */
+int		 log_conf_parse(const char *, struct log_conf *);
+const char	*log_conf_text(const struct log_conf *);
+
 /* ---- log_socket.c: records as datagrams ---- */
 
 struct log_socket {
