@@ -75,6 +75,17 @@ upgrade_end(struct upgrade *u, int status)
 	loop_later(u->master->loop, &u->free_later);
 }
 
+static void
+tell_failure(const char *why)
+{
+	struct event_line e;
+
+	if (!event_begin(&e, EVENT_UPGRADE_FAILED, NULL))
+		return;
+	event_message(&e, "upgrade: %s; nothing was changed", why);
+	event_end(&e);
+}
+
 /* Each line of what the new one said. */
 static void
 tell_text(struct upgrade *u)
@@ -84,7 +95,7 @@ tell_text(struct upgrade *u)
 
 	while ((line = strsep(&rest, "\n")) != NULL)
 		if (*line != '\0') {
-			log_error("upgrade: %s", line);
+			tell_failure(line);
 			control_printf(u->asker, "%s\n", line);
 		}
 	free(text);
@@ -94,14 +105,10 @@ static void
 upgrade_failed(struct upgrade *u, int status, const char *why)
 {
 	struct master *m = u->master;
-	struct event_line e;
 	char error[512];
 
 	tell_text(u);
-	if (event_begin(&e, EVENT_UPGRADE_FAILED, NULL)) {
-		event_message(&e, "upgrade: %s; nothing was changed", why);
-		event_end(&e);
-	}
+	tell_failure(why);
 	control_printf(u->asker, "upgrade: %s; nothing was changed\n", why);
 	if (u->process.pid != 0)
 		kill(u->process.pid, SIGKILL);
@@ -296,7 +303,7 @@ start(struct master *m, int pipe_fd, char *error, size_t size)
 static void
 refuse(struct control *asker, int status, const char *why)
 {
-	log_error("upgrade: %s; nothing was changed", why);
+	tell_failure(why);
 	control_printf(asker, "upgrade: %s; nothing was changed\n", why);
 	control_exit(asker, status);
 }

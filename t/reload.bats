@@ -135,7 +135,7 @@ door_conf()
 	# Its options are good; it dies where it gets its sockets.
 	echo 'mode = broken' >>"$CONF"
 	nh reload
-	nh_until 10 nh_logged 'intake in: .*exited with status 5'
+	nh_until 10 nh_logged 'door=in .*exited with status 5'
 	kill -0 "$pid"
 	python3 -c 'import socket
 s = socket.socket(socket.AF_UNIX)
@@ -215,5 +215,52 @@ assert s.recv(99).startswith(b"220"), "nobody"'
 	import json, sys
 	report = json.loads(open('sink.json').read())
 	assert report['messages'] == int(sys.argv[1]), report
+	EOP
+}
+
+@test "100 reloads by intake-lmtp at full rate: smtp-source -L sees no failure" {
+	local round n
+
+	sink_start
+	nh_conf <<-EOC
+	[relay out]
+	type = static
+	host = 127.0.0.1
+	port = $port
+	concurrent_connections = 20
+	[intake in]
+	relay = out
+	listen = unix:$D/l
+	listen_mode = 0666
+	EOC
+	nh_start
+	nh_until 10 nh_field_is in state ready
+	cat >source.sh <<-EOC
+	while [ ! -e "$D/enough" ]; do
+		smtp-source -L -s 10 -m 300 -l 1000 -f s@x.test -t a@x.test \
+			unix:$D/l || echo failed
+		echo 300
+	done
+	EOC
+	nh_spawn sh source.sh >out 2>err
+	for ((round = 1; round <= 100; round++)); do
+		run -0 nh reload out in
+	done
+	touch enough
+	wait "$NH_PID"
+	cat err
+	[[ ! -s err ]]
+	run -0 sort -u out
+	[[ $output == 300 ]]
+	n=$(($(wc -l <out) * 300))
+	[[ $n -ge 900 ]]
+	nh_stop
+	kill "$SINK"
+	wait "$SINK" || :
+	python3 - "$n" <<-'EOP'
+	import json, sys
+	report = json.loads(open('sink.json').read())
+	assert report['messages'] == int(sys.argv[1]), report
+	assert report['duplicates'] == 0, report
 	EOP
 }

@@ -114,7 +114,7 @@ submit()
 	[[ $output == *'nothing was changed' ]]
 	[[ $(pid) == "$old" && $(<pid) == "$old" ]]
 	submit
-	nh_logged 'upgrade: .*colour: unknown option'
+	nh_logged 'upgrade_failed .*colour: unknown option'
 	conf
 	# A program that is none, one that dies, one that is missing.
 	cp sbin/nexthop-master sbin/good
@@ -272,5 +272,52 @@ concurrent_connections = 20"
 	import json, sys
 	report = json.loads(open('sink.json').read())
 	assert report['messages'] == int(sys.argv[1]), report
+	EOP
+}
+
+@test "20 upgrades by intake-lmtp at full rate: smtp-source -L sees no failure" {
+	local round n
+
+	sink_start
+	nh_conf "${MASTER_LINES[@]}" <<-EOC
+	[relay out]
+	type = static
+	host = 127.0.0.1
+	port = $port
+	concurrent_connections = 20
+	[intake in]
+	relay = out
+	listen = unix:$D/l
+	listen_mode = 0666
+	EOC
+	start
+	nh_until 10 nh_field_is in state ready
+	cat >source.sh <<-EOC
+	while [ ! -e "$D/enough" ]; do
+		smtp-source -L -s 10 -m 300 -l 1000 -f s@x.test -t a@x.test \
+			unix:$D/l || echo failed
+		echo 300
+	done
+	EOC
+	nh_spawn sh source.sh >out 2>err
+	for ((round = 1; round <= 20; round++)); do
+		nh upgrade
+	done
+	touch enough
+	wait "$NH_PID"
+	cat err
+	[[ ! -s err ]]
+	run -0 sort -u out
+	[[ $output == 300 ]]
+	n=$(($(wc -l <out) * 300))
+	[[ $n -ge 900 ]]
+	nh stop
+	kill "$SINK"
+	wait "$SINK" || :
+	python3 - "$n" <<-'EOP'
+	import json, sys
+	report = json.loads(open('sink.json').read())
+	assert report['messages'] == int(sys.argv[1]), report
+	assert report['duplicates'] == 0, report
 	EOP
 }
