@@ -1,6 +1,7 @@
 /*
- * generation.c - the children of one relay or door that share one set of options.  A
- * reload that changes the options makes a new generation; the old one drains.
+ * generation.c - the children of a relay or door that share one set of
+ * options.  A reload that changes the options makes a new generation; the old
+ * one drains.
  */
 #include "master.h"
 

@@ -18,7 +18,9 @@
  *	control		the operator's connections
  *	logging		where the master and its agents log
  *	systemd		its sockets, its watchdog, what it wants to hear
- *	lifecycle	start, reload, stop
+ *	lifecycle	the start
+ *	commit		a configuration takes effect
+ *	reload, stop	what becomes of it later
  *	upgrade		another master takes over
  *	status		what there is, for people and programs
  *	metrics		what was counted, for Prometheus
@@ -743,6 +745,28 @@ void		 master_tell_stopping(const char *how);
 void		 master_hand_over(struct master *);
 /* Something ended; is it the last? */
 void		 master_check_stopped(struct master *);
+
+/* Nothing is left of a start. */
+void		 master_give_up(struct master *, int status);
+void		 master_warn_user(const struct config *);
+
+/* ---- commit.c ---- */
+
+/* arg: the master.  What a reload starts anew: what differs, or what it was
+ * asked for. */
+bool		 commit_wants(void *arg, const struct relay_conf *);
+/* The sockets of doors that commit_config() is going to start; 0, or a status
+ * with a text. */
+int		 commit_open_doors(struct master *, struct config *,
+		    char *error, size_t);
+void		 commit_config(struct master *, struct rollout *);
+
+/* ---- reload.c, stop.c: master_reload() and master_stop(), above ---- */
+
+/* The reload that is under way is over. */
+void		 reload_end(struct master *, int status);
+void		 stop_init(struct master *);	/* its timers */
+void		 stop_clear(struct master *);
 
 /* ---- upgrade.c ---- */
 

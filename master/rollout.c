@@ -1,8 +1,9 @@
 /*
  * rollout.c - starts the agents that a configuration asks for and collects
  * what they find wrong with their options.  A door's program is only asked
- * about its options: it must not take connections before all is settled.  Used by the start of the master,
- * by a reload, and by `nexthop check` and `nexthop config`.
+ * about its options: it must not take connections before all is settled.  Used
+ * by the start of the master, by a reload, and by `nexthop check` and `nexthop
+ * config`.
  */
 #include "master.h"
 

@@ -1,0 +1,267 @@
+/*
+ * reload.c - the configuration read again: of all, or of some relays and doors.
+ * If anything is wrong nothing changes.
+ */
+#include "master.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/event.h"
+#include "base/mem.h"
+
+static void	 on_reloaded(void *);
+
+static bool
+differ(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
+/* What cannot change while we run. */
+static void
+tell_restart(struct master *m, const struct master_conf *was)
+{
+	const struct master_conf *is = m->config->master;
+	const char *key = logging_needs_restart(&was->logging, &is->logging);
+	const struct {
+		const char *key, *was, *is;
+	} fixed[] = {
+		{ "socket", was->socket, is->socket },
+		{ "socket_mode", was->socket_mode, is->socket_mode },
+		{ "socket_user", was->socket_user, is->socket_user },
+		{ "socket_group", was->socket_group, is->socket_group },
+		{ "control", was->control, is->control },
+		{ "control_mode", was->control_mode, is->control_mode },
+		{ "pid_file", was->pid_file, is->pid_file },
+	};
+	size_t i;
+
+	if (key != NULL) {
+		log_warning("[master] %s: changing it needs a restart", key);
+		control_printf(m->reload_asker,
+		    "[master] %s: changing it needs a restart\n", key);
+	}
+	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		if (!differ(fixed[i].was, fixed[i].is))
+			continue;
+		log_warning("[master] %s: changing it needs a restart",
+		    fixed[i].key);
+		control_printf(m->reload_asker,
+		    "[master] %s: changing it needs a restart\n",
+		    fixed[i].key);
+	}
+}
+
+static void
+tell_faults(struct master *m, const struct conf *conf)
+{
+	char *text = NULL, *line, *rest;
+	struct event_line e;
+	size_t size = 0;
+	FILE *f;
+
+	if ((f = open_memstream(&text, &size)) == NULL)
+		return;
+	conf_print_faults(conf, f);
+	fclose(f);
+	control_printf(m->reload_asker, "%s", text);
+	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+		if (*line != '\0' &&
+		    event_begin(&e, EVENT_RELOAD_REFUSED, NULL)) {
+			event_message(&e, "%s; nothing was changed", line);
+			event_end(&e);
+		}
+	free(text);
+}
+
+static void
+forget_names(struct master *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->nreload_names; i++)
+		free(m->reload_names[i]);
+	free(m->reload_names);
+	m->reload_names = NULL;
+	m->nreload_names = 0;
+}
+
+void
+reload_end(struct master *m, int status)
+{
+	struct control *asker = m->reload_asker;
+
+	m->reload_asker = NULL;
+	forget_names(m);
+	if (m->state == MASTER_RUNNING)
+		systemd_status("READY=1", status == EX_OK ? "running, %u "
+		    "relays" : "running, %u relays; the last reload was "
+		    "refused", m->config->nrelays);
+	control_exit(asker, status);
+	rollout_free(m->rollout);
+	m->rollout = NULL;
+	master_reload_again(m);
+}
+
+void
+master_reload_again(struct master *m)
+{
+	if (!m->reload_again || m->state != MASTER_RUNNING)
+		return;
+	m->reload_again = false;
+	master_reload(m, NULL, NULL, 0);
+}
+
+/* What became of one of some that were named. */
+static void
+tell_name(struct master *m, const struct config *config, const char *name)
+{
+	bool is_there = config_relay(config, name) != NULL ||
+	    config_door(config, CONF_INTAKE, name) != NULL ||
+	    config_door(config, CONF_METRICS, name) != NULL;
+	const char *text = is_there ? "reloaded" : "no longer there, ending";
+
+	log_info("%s: %s", name, text);
+	control_printf(m->reload_asker, "%s: %s\n", name, text);
+}
+
+static void
+tell_reloaded(struct master *m, const struct config *config, unsigned nnew)
+{
+	struct event_line e;
+	size_t i;
+
+	for (i = 0; i < m->nreload_names; i++)
+		tell_name(m, config, m->reload_names[i]);
+	if (m->nreload_names > 0)
+		return;
+	if (event_begin(&e, EVENT_RELOADED, NULL)) {
+		event_int(&e, "relays", config->nrelays);
+		event_int(&e, "changed", nnew);
+		event_message(&e, "reloaded: %u relays, %u of them new or "
+		    "changed", config->nrelays, nnew);
+		event_end(&e);
+	}
+	control_printf(m->reload_asker,
+	    "reloaded: %u relays, %u of them new or changed\n",
+	    config->nrelays, nnew);
+}
+
+static void
+reload_failed(struct master *m, int status, const char *text)
+{
+	struct event_line e;
+
+	control_printf(m->reload_asker, "%s\n", text);
+	if (event_begin(&e, EVENT_RELOAD_REFUSED, NULL)) {
+		event_message(&e, "%s; nothing was changed", text);
+		event_end(&e);
+	}
+	reload_end(m, status);
+}
+
+static void
+on_reloaded(void *arg)
+{
+	struct master *m = arg;
+	struct config *was, *config = m->rollout->config;
+	struct generation *g;
+	unsigned nnew = 0;
+	char error[512];
+	int status;
+
+	if (!rollout_is_good(m->rollout)) {
+		tell_faults(m, config->conf);
+		reload_end(m, EX_CONFIG);
+		return;
+	}
+	if ((status = commit_open_doors(m, config, error, sizeof(error))) != 0) {
+		reload_failed(m, status, error);
+		return;
+	}
+	TAILQ_FOREACH(g, &m->rollout->generations, next)
+		nnew += g->conf->kind == CONF_RELAY;
+	was = config_ref(m->config);
+	commit_config(m, m->rollout);
+	if (m->nreload_names == 0)
+		logging_reloaded(m);
+	master_warn_user(m->config);
+	tell_reloaded(m, config, nnew);
+	if (m->nreload_names == 0)
+		tell_restart(m, was->master);
+	config_unref(was);
+	reload_end(m, EX_OK);
+}
+
+/* The first name that is neither in the file nor running, or NULL. */
+static const char *
+unknown_name(const struct master *m, const struct config *config)
+{
+	const char *name;
+	size_t i;
+
+	for (i = 0; i < m->nreload_names; i++) {
+		name = m->reload_names[i];
+		if (config_relay(config, name) == NULL &&
+		    config_door(config, CONF_INTAKE, name) == NULL &&
+		    config_door(config, CONF_METRICS, name) == NULL &&
+		    master_service(m, name, strlen(name)) == NULL &&
+		    master_door(m, CONF_INTAKE, name) == NULL &&
+		    master_door(m, CONF_METRICS, name) == NULL)
+			return name;
+	}
+	return NULL;
+}
+
+static void
+keep_names(struct master *m, const char *const *names, size_t n)
+{
+	size_t i;
+
+	m->reload_names = n == 0 ? NULL : xcalloc(n, sizeof(*m->reload_names));
+	for (i = 0; i < n; i++)
+		m->reload_names[i] = xstrdup(names[i]);
+	m->nreload_names = n;
+}
+
+void
+master_reload(struct master *m, struct control *asker,
+    const char *const *names, size_t n)
+{
+	struct config *config;
+	const char *unknown;
+	char text[512];
+	struct event_line e;
+
+	if (m->state != MASTER_RUNNING || m->rollout != NULL ||
+	    m->upgrade != NULL) {
+		if (asker == NULL) {
+			m->reload_again = m->state < MASTER_CLOSING;
+			return;
+		}
+		control_printf(asker, "%s\n", m->state >= MASTER_CLOSING ?
+		    "nexthop-master is stopping" : m->upgrade != NULL ?
+		    "an upgrade is under way" : "a reload is under way");
+		control_exit(asker, EX_TEMPFAIL);
+		return;
+	}
+	m->reload_asker = asker;
+	keep_names(m, names, n);
+	systemd_reloading();
+	if (event_begin(&e, EVENT_RELOADING, NULL)) {
+		event_text(&e, "file", m->path);
+		event_end(&e);
+	}
+	config = config_load(m->path);
+	if (config->conf->nfaults == 0 &&
+	    (unknown = unknown_name(m, config)) != NULL) {
+		snprintf(text, sizeof(text), "no relay or intake is named %s",
+		    unknown);
+		reload_failed(m, EX_CONFIG, text);
+	} else
+		m->rollout = rollout_start(m->loop, m->reaper, config,
+		    commit_wants, 0, on_reloaded, m);
+	config_unref(config);
+}
