@@ -135,7 +135,7 @@ door_conf()
 	# Its options are good; it dies where it gets its sockets.
 	echo 'mode = broken' >>"$CONF"
 	nh reload
-	nh_until 10 nh_logged 'door=in .*exited with status 5'
+	nh_until 10 nh_logged 'intake=in .*exited with status 5'
 	kill -0 "$pid"
 	python3 -c 'import socket
 s = socket.socket(socket.AF_UNIX)
