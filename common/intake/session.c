@@ -13,15 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/event.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "intake/admit.h"
 #include "intake/replies.h"
 #include "intake/session_inner.h"
-#include "net/addr_range.h"
 
 #define IN_ENOUGH	((size_t)64 * 1024)	/* then nothing is read */
 #define IN_MAX		(4 * IN_ENOUGH)
@@ -481,62 +479,16 @@ static const struct conn_ops conn_ops = {
 	.ended = on_ended,
 };
 
-/* NULL, or what a client is told that is one too many. */
-static const char *
-is_too_many(const struct intake *in, const struct addr *from)
-{
-	const struct session *s;
-	struct addr a = *from;
-	int64_t n = 0;
-
-	if (in->is_draining)
-		return SAY_STOPPING;
-	if (in->nsessions >= in->conf->max_connections)
-		return SAY_TOO_MANY_CONNS;
-	if (in->conf->max_connections_per_ip == 0 ||
-	    addr_family(from) == AF_UNIX)
-		return NULL;
-	TAILQ_FOREACH(s, &in->sessions, next) {
-		addr_set_port(&a, addr_port(&s->from));
-		n += addr_equal(&a, &s->from);
-	}
-	return n >= in->conf->max_connections_per_ip ? SAY_TOO_MANY_FROM_IP :
-	    NULL;
-}
-
-static void
-refuse(struct intake *in, int fd, const char *say)
-{
-	char line[128];
-	int n = snprintf(line, sizeof(line), "%s\r\n", say);
-
-	in->stats.connections_refused++;
-	send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
-}
-
-/* A UNIX socket is as near as loopback. */
-static bool
-is_trusted(const struct intake *in, const struct addr *from)
-{
-	struct addr local;
-
-	if (addr_family(from) != AF_UNIX)
-		return addr_range_has(&in->conf->xclient_hosts, from);
-	addr_parse(&local, "127.0.0.1", 0);
-	return addr_range_has(&in->conf->xclient_hosts, &local);
-}
-
 void
 session_new(struct intake *in, int fd, const struct addr *from)
 {
-	const char *say = is_too_many(in, from);
+	const char *say = admit_fault(in, from);
 	struct session *s;
 
 	if (in->changed != NULL)
 		in->changed(in->front);
 	if (say != NULL) {
-		refuse(in, fd, say);
+		admit_refuse(in, fd, say);
 		return;
 	}
 	s = xcalloc(1, sizeof(*s));
@@ -544,7 +496,7 @@ session_new(struct intake *in, int fd, const struct addr *from)
 	s->from = *from;
 	if (addr_family(from) != AF_UNIX)
 		addr_format(from, s->ip, sizeof(s->ip));
-	s->is_trusted = is_trusted(in, from);
+	s->is_trusted = admit_trusts(in, from);
 	s->serial = ++in->nsessions_ever;
 	buf_init(&s->in, IN_MAX);
 	buf_init(&s->out, OUT_MAX);
