@@ -202,8 +202,8 @@ print(s.recv(99).decode().strip())' "$IN") == '220 in.test LMTP nexthop' ]]
 	nh_start
 	nh_until 10 nh_field_is in state ready
 	run -0 mail a@x.test b@x.test
-	[[ ${lines[0]} == '550 5.1.1 nobody (127.0.0.1)' ]]
-	[[ ${lines[1]} == '250 2.0.0 queued as 7 (127.0.0.1)' ]]
+	[[ ${lines[0]} == "550 5.1.1 nobody (127.0.0.1[127.0.0.1]:$port)" ]]
+	[[ ${lines[1]} == "250 2.0.0 queued as 7 (127.0.0.1[127.0.0.1]:$port)" ]]
 }
 
 @test "recipients of several relays in one message; a domain without one" {

@@ -42,18 +42,29 @@ clean(char c, bool utf8)
 	return u < 0x20 || u == 0x7f || (u >= 0x80 && !utf8) ? '?' : c;
 }
 
-/* " (name[address])" of a next hop that spoke. */
+/* " (name[address]:port)" of a next hop that spoke; a UNIX socket is its path. */
 static void
 host_text(char *to, size_t size, const struct answer *a)
 {
 	*to = '\0';
 	if (a->reply.by != BY_REMOTE || *a->host == '\0')
 		return;
-	if (*a->address == '\0' || strcmp(a->host, a->address) == 0)
+	if (a->port == 0)
 		snprintf(to, size, " (%.*s)", HOST_SHOWN_MAX / 2, a->host);
 	else
-		snprintf(to, size, " (%.*s[%.*s])", HOST_SHOWN_MAX / 2,
-		    a->host, HOST_SHOWN_MAX / 4, a->address);
+		snprintf(to, size, " (%.*s[%.*s]:%u)", HOST_SHOWN_MAX / 2,
+		    a->host, HOST_SHOWN_MAX / 4, a->address, a->port);
+}
+
+/* At least half of a line is text, or an LF is taken. */
+static size_t
+room_for(const char *all, size_t text_max)
+{
+	size_t len = strlen(all), n = len / (text_max / 2) + 2;
+
+	for (const char *p = all; (p = strchr(p, '\n')) != NULL; p++)
+		n++;
+	return len + n * (AROUND + 1);
 }
 
 size_t
@@ -62,25 +73,19 @@ answer_format(const struct answer *a, bool utf8, struct arena *arena,
 {
 	const struct reply *r = &a->reply;
 	unsigned code = r->code == 421 ? 451 : r->code, lines = 0;
-	char host[HOST_SHOWN_MAX], *to, *start, *all;
-	size_t n, text_max, len;
+	const size_t text_max = ANSWER_LINE_MAX - AROUND;
+	char host[HOST_SHOWN_MAX], *to, *start, *line;
 	const char *p;
+	size_t n;
 
 	host_text(host, sizeof(host), a);
-	p = all = arena_printf(arena, "%s%s", r->text, host);
-	utf8 = utf8 && str_is_utf8(all, strlen(all));
-	text_max = ANSWER_LINE_MAX - AROUND;
-	/* At least half of a line is text, or an LF is taken. */
-	len = strlen(all);
-	n = len / (text_max / 2) + 2;
-	for (size_t i = 0; i < len; i++)
-		n += all[i] == '\n';
-	start = to = arena_alloc(arena, len + n * (AROUND + 1));
+	p = arena_printf(arena, "%s%s", r->text, host);
+	utf8 = utf8 && str_is_utf8(p, strlen(p));
+	start = to = arena_alloc(arena, room_for(p, text_max));
 	do {
-		n = piece_len(p, text_max);
-		all = to;		/* the line that is made */
+		line = to;
 		to += sprintf(to, "%u-" DSN_FMT " ", code, DSN_ARG(r));
-		while (n-- > 0)
+		for (n = piece_len(p, text_max); n > 0; n--)
 			*to++ = clean(*p++, utf8);
 		while (to[-1] == ' ')	/* none at the end of a line */
 			to--;
@@ -89,7 +94,7 @@ answer_format(const struct answer *a, bool utf8, struct arena *arena,
 		*to++ = '\r';
 		*to++ = '\n';
 	} while (*p != '\0' && ++lines < ANSWER_LINES_MAX);
-	all[3] = ' ';
+	line[3] = ' ';
 	*text_r = start;
 	return (size_t)(to - start);
 }

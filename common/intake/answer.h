@@ -14,7 +14,7 @@ struct arena;
 /*
  * The whole reply, with its line ends, in the arena; its length.  A text of
  * several lines, or one that is too long for a line, makes several lines, the
- * last with the next hop's name and address if that is who spoke.  Control
+ * last with the next hop's name[address]:port if that is who spoke.  Control
  * bytes become '?', and so does all that is no ASCII, unless the client may
  * get UTF-8 (RFC 6531 §3.5).
  *

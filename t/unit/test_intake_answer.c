@@ -24,26 +24,29 @@ test_rows(void)
 		uint16_t	 code;
 		uint8_t		 cls, by, dsn[3];
 		const char	*text, *host, *address;
+		uint16_t	 port;
 		const char	*want;
 	} rows[] = {
 		{ 250, REPLY_DELIVERED, BY_REMOTE, { 2, 0, 0 }, "ok", "mx.test",
-		    "192.0.2.1", "250 2.0.0 ok (mx.test[192.0.2.1])\r\n" },
+		    "192.0.2.1", 25,
+		    "250 2.0.0 ok (mx.test[192.0.2.1]:25)\r\n" },
 		{ 250, REPLY_DELIVERED, BY_REMOTE, { 2, 0, 0 }, "ok",
-		    "192.0.2.1", "192.0.2.1", "250 2.0.0 ok (192.0.2.1)\r\n" },
+		    "192.0.2.1", "192.0.2.1", 24,
+		    "250 2.0.0 ok (192.0.2.1[192.0.2.1]:24)\r\n" },
 		{ 250, REPLY_DELIVERED, BY_REMOTE, { 2, 1, 5 }, "a\nb\n\nc",
-		    "/run/x", "", "250-2.1.5 a\r\n250-2.1.5 b\r\n250-2.1.5\r\n"
+		    "/run/x", "", 0, "250-2.1.5 a\r\n250-2.1.5 b\r\n250-2.1.5\r\n"
 		    "250 2.1.5 c (/run/x)\r\n" },
-		{ 550, REPLY_PERMANENT, BY_REMOTE, { 5, 1, 1 }, "", "h", "",
+		{ 550, REPLY_PERMANENT, BY_REMOTE, { 5, 1, 1 }, "", "h", "", 0,
 		    "550 5.1.1  (h)\r\n" },
 		{ 421, REPLY_TRANSIENT, BY_AGENT, { 4, 4, 2 }, "lost", "h",
-		    "192.0.2.1", "451 4.4.2 lost\r\n" },
-		{ 451, REPLY_TRANSIENT, BY_MASTER, { 4, 3, 0 }, "", "", "",
+		    "192.0.2.1", 25, "451 4.4.2 lost\r\n" },
+		{ 451, REPLY_TRANSIENT, BY_MASTER, { 4, 3, 0 }, "", "", "", 0,
 		    "451 4.3.0\r\n" },
 		{ 550, REPLY_PERMANENT, BY_REMOTE, { 5, 255, 255 },
-		    "a\r\x1b[0m\tb\x7f", "", "",
+		    "a\r\x1b[0m\tb\x7f", "", "", 0,
 		    "550 5.255.255 a??[0m b?\r\n" },
 		{ 550, REPLY_PERMANENT, BY_REMOTE, { 5, 0, 0 }, "p\xc3\xa9", "",
-		    "", "550 5.0.0 p??\r\n" },
+		    "", 0, "550 5.0.0 p??\r\n" },
 	};
 	struct answer a;
 	size_t i;
@@ -53,7 +56,7 @@ test_rows(void)
 		    .cls = rows[i].cls, .by = rows[i].by, .dsn = {
 		    rows[i].dsn[0], rows[i].dsn[1], rows[i].dsn[2] },
 		    .text = rows[i].text }, .host = rows[i].host,
-		    .address = rows[i].address };
+		    .address = rows[i].address, .port = rows[i].port };
 		is_str(format(&a, false), rows[i].want, "row %zu", i);
 	}
 	is_str(format(&a, true), "550 5.0.0 p\xc3\xa9\r\n",
