@@ -2,7 +2,7 @@
 # intake-lmtp with those who will use it, unchanged: Postfix's lmtp(8), Exim,
 # OpenSMTPD, smtp-source, Python's smtplib. The octets arrive, and so do
 # refusals.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # tests are subshells; lib/
 
 load lib/nexthop
 load lib/smtp
@@ -131,7 +131,7 @@ exim_lmtp()
 	peer_users Debian-exim
 	port=$(nh_free_port)
 	mkdir -p "$D/exim"
-	chown $PEER_UID "$D/exim"
+	chown "$PEER_UID" "$D/exim"
 	cat >"$D/exim.conf" <<-EOC
 	primary_hostname = mx.example.com
 	spool_directory = $D/exim
