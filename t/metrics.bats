@@ -239,6 +239,53 @@ assert d["times"]["run"]["counts"][20] == 20'
 	run ! grep -P '[\x00-\x08\x1b]' s.json
 }
 
+@test "metrics: an intake's connections, messages and answers" {
+	nh_conf <<-EOC
+	[intake in]
+	listen = unix:$D/l.sock
+	listen_mode = 0666
+	relay = bh
+	[relay bh]
+	type = blackhole
+	EOC
+	nh_start
+	nh_until 10 is_now 1 nexthop_door_up door=in kind=intake
+	python3 - <<-'EOP'
+	import socket
+	with socket.socket(socket.AF_UNIX) as s:
+	    s.settimeout(20)
+	    s.connect('l.sock')
+	    f = s.makefile('rb')
+	    def say(text, replies=1):
+	        if text:
+	            s.sendall(text.encode() + b'\r\n')
+	        for _ in range(replies):
+	            while (line := f.readline())[3:4] == b'-':
+	                pass
+	            assert line[:1] in b'23', line
+	    say('')
+	    say('LHLO x.test')
+	    say('MAIL FROM:<a@x.test>')
+	    say('RCPT TO:<b@y.test>')
+	    say('RCPT TO:<c@y.test>')
+	    say('DATA')
+	    say('From: a@x.test\r\n\r\nhi\r\n.', 2)
+	    say('QUIT')
+	EOP
+	is 1 nexthop_intake_connections_opened_total intake=in
+	is 1 nexthop_intake_messages_total intake=in
+	is 2 nexthop_intake_recipients_delivered_total intake=in
+	is 1 nexthop_door_deliveries_total door=in kind=intake
+	is 2 nexthop_relay_recipients_total relay=bh class=delivered
+	nh metrics >old
+	prometheus check <old
+	run ! grep '^nexthop_custom' old
+	# What was counted stays when its process goes.
+	kill -9 "$(nh_field in pids)"
+	is 1 nexthop_door_restarts_total door=in
+	nh metrics | prometheus grown old
+}
+
 # ---- over HTTP ----
 
 @test "metrics-http: GET and HEAD of /metrics and /healthz, and nothing else" {
