@@ -228,11 +228,11 @@ whole()
 	systemctl -q is-active nexthop
 
 	# It hangs: the watchdog sees to that.
-	printf "[Service]\nWatchdogSec=2\n" \
+	printf "[Service]\nWatchdogSec=4\n" \
 	    >/etc/systemd/system/nexthop.service.d/watchdog.conf
 	systemctl daemon-reload
 	systemctl restart nexthop
-	sleep 4
+	sleep 6
 	old=$(main)
 	wait_for 10 give
 	[[ $(main) -eq $old ]]

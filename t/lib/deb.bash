@@ -80,7 +80,7 @@ deb_boot()
 	    /lib/systemd/systemd --system --log-target=journal \
 	    --show-status=0 --unit=test.service') >"$out.log" 2>&1 </dev/null &
 	pid=$!
-	nh_until "${DEB_BOOT_LIMIT:-90}" test -s "$out/done" || echo "no end"
+	nh_until "${DEB_BOOT_LIMIT:-240}" test -s "$out/done" || echo "no end"
 	kill -9 "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null || :
 	cat "$out.log" "$out/log" || :
