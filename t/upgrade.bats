@@ -321,3 +321,55 @@ concurrent_connections = 20"
 	assert report['duplicates'] == 0, report
 	EOP
 }
+
+# One LMTP session that is never idle: messages until 421, each of which must
+# have its reply; prints how many there were.
+busy_session()
+{
+	python3 - "$1" <<-'EOP'
+	import socket, sys, time
+	s = socket.socket(socket.AF_UNIX)
+	s.settimeout(20)
+	s.connect(sys.argv[1])
+	f = s.makefile("rb")
+	def reply():
+	    while True:
+	        line = f.readline()
+	        if line == b"":
+	            sys.exit("the session was lost")
+	        if line[3:4] != b"-":
+	            return line
+	def say(text):
+	    s.sendall(text)
+	    return reply()
+	reply()
+	say(b"LHLO x.test\r\n")
+	n, end = 0, time.monotonic() + 30
+	while time.monotonic() < end:
+	    line = say(b"MAIL FROM:<s@x.test>\r\n")
+	    if line.startswith(b"421 4.3.2"):
+	        print(n)
+	        sys.exit(0)
+	    say(b"RCPT TO:<a@x.test>\r\n")
+	    say(b"DATA\r\n")
+	    line = say(b"Subject: x\r\n\r\nx\r\n.\r\n")
+	    assert line.startswith(b"250"), line
+	    n += 1
+	sys.exit("no end")
+	EOP
+}
+
+@test "a session of LMTP that is never idle ends between messages, not in one" {
+	[[ -x $NH_BUILD/libexec/nexthop/intake-lmtp ]] || skip "no intake"
+	MASTER_LINES+=("stop_timeout = 1")
+	sink_start -D 100
+	RELAY=$(printf 'type = static\nhost = 127.0.0.1:%s' "$port")
+	conf '[intake door]' "listen = unix:$D/i.sock"
+	start
+	busy_session "$D/i.sock" >sent 2>err.session &
+	local busy=$!
+	sleep 1
+	nh upgrade
+	wait "$busy" || { cat err.session; return 1; }
+	[[ $(<sent) -ge 5 ]]
+}

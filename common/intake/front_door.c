@@ -377,10 +377,12 @@ on_term(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig;
 	(void)what;
-	if (d->is_ready)
-		intake_drain(d->intake);
-	else
+	if (!d->is_ready)
 		door_leave(d, EX_OK);
+	else if (d->intake->is_draining)
+		intake_hurry(d->intake);	/* SIGKILL is near */
+	else
+		intake_drain(d->intake);
 }
 
 static void

@@ -15,15 +15,20 @@
 
 static char host_name[256];
 
-static void
-on_overdue(void *arg)
+void
+intake_hurry(struct intake *in)
 {
-	struct intake *in = arg;
 	struct session *s;
 
 	in->is_overdue = true;
 	for (s = session_first(in); s != NULL; s = session_next(s))
 		session_drain(s);
+}
+
+static void
+on_overdue(void *arg)
+{
+	intake_hurry(arg);
 }
 
 int

@@ -70,6 +70,8 @@ void	intake_end(struct intake *);
 int	intake_listen(struct intake *, int fd, const char *name);
 /* No new clients; idle() follows when the last is gone, perhaps at once. */
 void	intake_drain(struct intake *);
+/* There is no more time: sessions end with the transaction under way. */
+void	intake_hurry(struct intake *);
 /* The master is gone: clients are told so and left. */
 void	intake_leave(struct intake *);
 /* A session is gone. */
