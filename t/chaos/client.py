@@ -124,6 +124,8 @@ class Link:
         lost, self.open = self.open, {}
         for attempt in lost.values():
             kind = DOUBT if self.sent >= attempt.end_at else LATER
+            self.client.why(attempt, b"connection lost" + (
+                b", in doubt" if kind == DOUBT else b""))
             for i, answer in enumerate(attempt.answers):
                 if answer is None:
                     self.client.ledger.answer(attempt, i, kind,

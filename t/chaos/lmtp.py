@@ -2,6 +2,7 @@
 until every recipient has its reply, as an MTA's queue does."""
 import heapq
 import random
+import re
 import socket
 import threading
 import time
@@ -122,6 +123,9 @@ class Intake:
             pass
         except Missing:
             self.missing.append(attempt.name)
+        if None in attempt.answers:
+            self.why("session lost" + (", in doubt" if attempt.end_at
+                                       else ""))
         for i, kind in enumerate(attempt.answers):
             if kind is None:
                 self.ledger.answer(attempt, i, DOUBT if attempt.end_at
@@ -191,8 +195,9 @@ class Intake:
             words = text.decode(errors="replace")
             if CRASH_TEXT.search(words):
                 self.crashes.add(words)
-            for digit in "0123456789":
-                words = words.replace(digit, "#")
-            words = self.relay + ": " + words.split("> ")[-1]
-            self.reasons[words] = self.reasons.get(words, 0) + 1
+            self.why(words.split("> ")[-1])
         self.ledger.answer(attempt, index, kind, time.monotonic())
+
+    def why(self, words):
+        words = self.relay + ": " + re.sub(r"\d", "#", words)
+        self.reasons[words] = self.reasons.get(words, 0) + 1

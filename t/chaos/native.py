@@ -25,6 +25,9 @@ class Native:
             self.intake = Intake(self.ledger, self.client, folder + "/i.sock",
                                  "intake", args.seed, args.rate / 8)
 
+        if args.gentle:
+            self.calm()
+
     def start(self):
         self.world.start()
         self.world.wait_up()
