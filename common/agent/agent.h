@@ -33,6 +33,7 @@ struct cage_policy;
 struct delivery;
 struct share;
 
+/* For the agent's stats(): a counter or gauge; the name is borrowed. */
 typedef void agent_stat(void *arg, const char *name, uint64_t value);
 
 /* --explain: what deliveries to these recipients would do, for people. */
@@ -98,9 +99,10 @@ struct agent_ops {
 	const struct cage_policy *cage;
 };
 
+/* All of main(); returns its exit status (sysexits.h). */
 int		 agent_main(const struct agent_ops *, int argc, char **argv);
 
-struct loop	*agent_loop(struct agent *);
+struct loop	*agent_loop(struct agent *);	/* borrowed */
 /* Memory that counts connections with the relay's other processes, or NULL. */
 struct share	*agent_share(const struct agent *);
 bool		 agent_trace(const struct agent *);	/* --trace was given */

@@ -19,9 +19,10 @@ char	*xstrdup(const char *);
 char	*xasprintf(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * An arena: allocations are freed all at once.  The first block is given by
- * the size asked of arena_new(), so that an object and its strings often take
- * one malloc.  Memory is aligned for any type and not cleared.
+ * An arena: allocations are freed all at once, by arena_free() alone.  The
+ * first block is given by the size asked of arena_new(), so that an object and
+ * its strings often take one malloc.  Memory is aligned for any type and, but
+ * for arena_calloc(), not cleared.  None of these fails: they end the process.
  */
 struct arena;
 

@@ -94,6 +94,8 @@ struct opt_group {
 	size_t			 base;	/* offset of its struct */
 };
 
+/* A fault: of the option of that name, NULL: of all together.  Texts are
+ * borrowed for the call. */
 typedef void opt_report(void *arg, const char *name, const char *text);
 
 struct opt_table {
@@ -110,7 +112,9 @@ struct opts;
 
 struct opts	*opts_new(const struct opt_table *);	/* with the defaults */
 void		 opts_free(struct opts *);
-void		*opts_values(struct opts *);		/* the struct */
+/* The struct of the values, and all they point to: valid until opts_free(). */
+void		*opts_values(struct opts *);
+/* It was given, be it by its default's value. */
 bool		 opts_is_set(const struct opts *, const char *name);
 
 enum opts_again {

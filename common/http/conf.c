@@ -65,7 +65,9 @@ const struct opt_row http_conf_rows[] = {
 	    "response. The wait for a free connection is not in it." },
 	{ "idle_timeout", OPT_TIME, AT(idle_timeout_ms), "0", 0, 3600 * SEC,
 	    NULL, NULL, 0, "Keep a connection open after a delivery for the "
-	    "next message. 0: only for a message that waits already." },
+	    "next message. 0: only for a message that waits already; "
+	    "where messages come one by one, set it to as long as the server "
+	    "keeps connections." },
 	{ "queue_timeout", OPT_TIME, AT(queue_timeout_ms), "300s", 1,
 	    86400 * SEC, NULL, NULL, 0, "Wait for a free connection when "
 	    "concurrent_connections is reached; then 451 4.4.5." },

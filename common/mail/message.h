@@ -74,7 +74,8 @@ struct body_facts {		/* lines as crlf_convert() sees them */
 	uint64_t wire_len;	/* once converted and finished, not stuffed */
 };
 
-struct body_scan {		/* the same in pieces */
+/* The same in pieces; facts are right after body_scan_finish(). */
+struct body_scan {
 	struct body_facts facts;
 	uint64_t	 line_len;
 	bool		 in_body, at_bol, after_cr;

@@ -73,7 +73,7 @@ void	 reply_cause(struct reply *, struct arena *, enum stage, enum cause,
 
 const char	*reply_class_name(enum reply_class);	/* "delivered" ... */
 const char	*stage_name(enum stage);		/* "RCPT TO" ... */
-const char	*reply_by_name(enum reply_by);
+const char	*reply_by_name(enum reply_by);		/* "remote" ... */
 
 /*
  * The failure says that the next hop as a whole takes no mail now, whoever the

@@ -51,9 +51,10 @@ struct timer {
 	int64_t		 armed_ms;	/* when ev fires; 0 = not pending */
 };
 
-struct loop	*loop_new(void);
+struct loop	*loop_new(void);	/* ends the process where it fails */
+/* Timers, events and jobs must have been taken out. */
 void		 loop_free(struct loop *);
-struct event_base *loop_base(struct loop *);
+struct event_base *loop_base(struct loop *);	/* borrowed */
 
 /* Runs until loop_stop(); returns the status given to it. */
 int		 loop_run(struct loop *);

@@ -19,6 +19,8 @@
 
 #define AT(field)	offsetof(struct sts_conf, field)
 
+/* mta_sts_cache has no default: which folder an agent's user may write to is
+ * known to who installs it, and in a chroot it is another one. */
 const struct opt_row sts_conf_rows[] = {
 	{ "mta_sts", OPT_BOOL, AT(mta_sts), "yes", 0, 0, NULL, NULL, 0,
 	    "Heed the MTA-STS policies of recipient domains (RFC 8461): to "
