@@ -2,7 +2,7 @@
 # nexthop reload: of all or of some, at full rate, and with doors, whose
 # sockets stay open.
 
-# shellcheck disable=SC2154 # port is set by the helpers
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # port is set by the helpers
 
 load lib/nexthop
 
@@ -114,7 +114,7 @@ door_conf()
 	nh_listens "$q"
 	[[ $(stat -c '%i %a' l) == "$ino 606" ]]
 	nh_until 10 sh -c "! kill -0 $pid"
-	! nh_listens "$p"
+	run ! nh_listens "$p"
 	pid=$(nh_field in pids)
 	nh reload in
 	nh_until 10 sh -c "! kill -0 $pid"

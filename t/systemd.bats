@@ -2,6 +2,8 @@
 # What systemd gives nexthop-master and hears from it: sockets, readiness,
 # watchdog, reloads; played by a script.
 
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # port is set by the helpers
+
 load lib/nexthop
 
 setup()
@@ -114,7 +116,7 @@ assert 0 <= time.monotonic() - int(sys.argv[1]) / 1e6 < 60' "$sent"
 	: >told
 	nh_start
 	sleep 1.5
-	! told WATCHDOG
+	run ! told WATCHDOG
 }
 
 @test "an upgrade: the old one names the new, which feeds the watchdog" {
@@ -130,7 +132,7 @@ assert 0 <= time.monotonic() - int(sys.argv[1]) / 1e6 < 60' "$sent"
 	nh_until 10 sh -c "! kill -0 $old"
 	: >told
 	nh_until 10 told WATCHDOG=1
-	! told STOPPING
+	run ! told STOPPING
 	nh stop
 	nh_until 5 told STOPPING=1
 }
@@ -198,5 +200,5 @@ assert 0 <= time.monotonic() - int(sys.argv[1]) / 1e6 < 60' "$sent"
 	run -0 nh drain 1
 	wait "$NH_PID" || status=$?
 	[[ $(cut -f 2 out) == transient ]]
-	! kill -0 "$MASTER"
+	run ! kill -0 "$MASTER"
 }
