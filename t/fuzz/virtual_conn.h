@@ -123,6 +123,13 @@ tls_facts_text(const struct tls_facts *f, char *to, size_t size)
 	return to;
 }
 
+enum tls_cert_fault
+conn_tls_cert_fault(const struct conn *c)
+{
+	(void)c;
+	return TLS_CERT_BAD;
+}
+
 enum tls_fault
 conn_tls_fault(const struct conn *c, const char **text_r)
 {
@@ -251,6 +258,21 @@ conn_sendfile(struct conn *c, int fd, uint64_t offset, size_t n)
 		got = (ssize_t)virtual_leave(c, bytes, (size_t)got);
 	if (got > 0)
 		return got;
+	if (c->room > 0)
+		return 0;
+	c->wants_room = true;
+	errno = EAGAIN;
+	return -1;
+}
+
+int64_t
+conn_send(struct conn *c, const char *p, size_t n)
+{
+	size_t got;
+
+	virtual_check(conn_has_room(c));
+	if ((got = virtual_leave(c, p, n)) > 0)
+		return (int64_t)got;
 	if (c->room > 0)
 		return 0;
 	c->wants_room = true;
