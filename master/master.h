@@ -476,7 +476,6 @@ struct door {			/* as the running master knows it */
 	struct later	 free_later;
 };
 
-
 const char	*conf_kind_name(enum conf_kind);	/* "relay" */
 /* The sockets of a door, opened; NULL with a text and a status. */
 struct listen_socket **door_open_sockets(struct sockets *,
