@@ -193,7 +193,8 @@ class Hands:
                 str(pid), "-e", "trace=" + calls, "-e",
                 "inject=%s:error=%s:when=%s" % (calls, error, when)]
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
-                                   stdout=self.err, stderr=self.err)
+                                   stdout=self.err, stderr=self.err,
+                                   start_new_session=True)
         self.traces.append(process)
         return process
 
@@ -205,6 +206,10 @@ class Hands:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        try:        # a helper of its start may be left where that was cut
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         if process in self.traces:
             self.traces.remove(process)
 
