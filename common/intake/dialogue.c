@@ -200,6 +200,8 @@ mail(struct session *s, const struct lmtp_command *c)
 		dialogue_fault(s, SAY_LHLO_FIRST);
 	else if (s->tx != NULL)
 		dialogue_fault(s, SAY_MAIL_AGAIN);
+	else if (in->is_overdue)
+		session_close(s, SAY_STOPPING);
 	else if (!upstream_is_up(in->upstream))
 		session_say(s, SAY_NO_MASTER);
 	else if (in->conf->message_size_limit > 0 &&

@@ -30,6 +30,7 @@
 #define GONE_MS		1000		/* looks for a client that is gone */
 #define DRAIN_MS	1000		/* between transactions */
 #define LINGER_MS	2000		/* for the client to read the last line */
+#define LINGER_LATE_MS	500		/* the same, SIGKILL being near */
 
 /* ---- the end ---- */
 
@@ -178,8 +179,9 @@ due_ms(const struct session *s)
 		due = s->since_ms + c->idle_timeout_ms;
 		if (s->intake->is_draining && s->tx == NULL)
 			due = s->since_ms + DRAIN_MS;
+		/* A message that was begun is given the same time to go on. */
 		if (s->intake->is_overdue)
-			due = now;
+			due = s->tx == NULL ? now : s->since_ms + DRAIN_MS;
 		break;
 	case PHASE_DATA:
 	case PHASE_CHUNK:
@@ -194,7 +196,8 @@ due_ms(const struct session *s)
 		due = s->is_paused ? now + GONE_MS : 0;
 		break;
 	case PHASE_END:
-		return s->since_ms + LINGER_MS;
+		return s->since_ms + (s->intake->is_overdue ?
+		    LINGER_LATE_MS : LINGER_MS);
 	}
 	other = s->took_ms + c->idle_timeout_ms;
 	return conn_pending(s->conn) > 0 && (due == 0 || other < due) ?
