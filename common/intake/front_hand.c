@@ -314,7 +314,7 @@ static int
 run(struct hand *h)
 {
 	const struct intake_conf *conf = h->intake->conf;
-	struct link *l;
+	struct link *l, *next;
 	int status;
 	size_t i;
 
@@ -336,8 +336,10 @@ run(struct hand *h)
 		listen_unlink(conf->listen.v[i]);
 	h->intake->upstream = h->down;
 	intake_stop(h->intake);
-	while ((l = TAILQ_FIRST(&h->links)) != NULL)
+	for (l = TAILQ_FIRST(&h->links); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, next);
 		link_free(l);
+	}
 	timer_clear(&h->retry);
 	event_del(&h->ev_term);
 	event_del(&h->ev_int);

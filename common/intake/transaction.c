@@ -414,7 +414,8 @@ transaction_submit(struct transaction *tx)
 	}
 	judge_body(tx);
 	/* At most one for each recipient. */
-	tx->parts = arena_calloc(tx->arena, tx->nrcpt, sizeof(*tx->parts));
+	tx->parts = arena_calloc(tx->arena, tx->nrcpt,
+	    sizeof(struct part *));
 	for (i = 0; i < tx->nrcpt; i++)
 		if (!tx->rcpts[i].is_placed)
 			tx->parts[n++] = make_part(tx, i);
