@@ -10,16 +10,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "agent/agent.h"
 #include "agent/cage.h"
+#include "agent/parent.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/process.h"
-#include "base/str.h"
 #include "conf/option.h"
 #include "http/pages.h"
 #include "http/server.h"
@@ -27,7 +27,6 @@
 #include "net/channel.h"
 #include "paths.h"
 
-#define CHANNEL_ENV	"NEXTHOP_CHANNEL"
 #define OUT_BYTES_MAX	(1024 * 1024)
 #define DRAIN_MS	2000
 #define STATS_MS	1000
@@ -261,66 +260,6 @@ on_stats(void *arg)
 
 /* ---- CONFIG ---- */
 
-struct answer_out {		/* READY being made */
-	struct frame_out out;
-	unsigned	 nfaults;
-	bool		 want_options;
-};
-
-static void
-put_fault(struct answer_out *r, int64_t index, const char *text)
-{
-	if (index >= 0)
-		frame_put_u32(&r->out, ATTR_OPTION_INDEX, (uint32_t)index);
-	frame_put_text(&r->out, ATTR_ERROR, text);
-	r->nfaults++;
-}
-
-static void
-put_option(void *arg, const char *name, const char *value, bool is_default)
-{
-	(void)is_default;
-	if (value == NULL)
-		return;
-	frame_put_text(arg, ATTR_OPTION_NAME, name);
-	frame_put_text(arg, ATTR_OPTION_VALUE, value);
-}
-
-/* -1 where the frame itself is wrong. */
-static int
-take_options(struct door *d, const struct frame *f, struct answer_out *r)
-{
-	struct arena *arena = arena_new(f->len);
-	const char *name = NULL, *text;
-	char error[512];
-	struct attr a;
-	int64_t index = 0;
-	size_t at = 0;
-	int n;
-
-	while ((n = frame_next(f, &at, &a)) == 1) {
-		if (a.tag == ATTR_WANT_OPTIONS)
-			r->want_options = true;
-		if (a.tag == ATTR_WANT_OPTIONS || a.tag == ATTR_RELAY ||
-		    (a.tag & ATTR_SKIPPABLE) != 0)
-			continue;
-		if ((text = attr_text(&a, arena)) == NULL)
-			break;
-		if (a.tag == ATTR_OPTION_NAME)
-			name = text;
-		else if (a.tag == ATTR_OPTION_VALUE && name != NULL) {
-			if (opts_set(d->opts, name, text, OPTS_ONCE, error,
-			    sizeof(error)) == -1)
-				put_fault(r, index, error);
-			index++;
-			name = NULL;
-		} else
-			break;
-	}
-	arena_free(arena);
-	return n == 0 ? 0 : -1;
-}
-
 static void
 open_server(struct door *d)
 {
@@ -345,30 +284,31 @@ got_config(struct door *d, const struct frame *f)
 {
 	struct buf *out = channel_out(d->channel);
 	size_t start = buf_len(out);
-	struct answer_out r = { .nfaults = 0 };
+	struct parent_config c;
 	char error[512];
+	int status;
 
-	frame_begin(&r.out, out, FRAME_READY, 0, 0);
-	if (d->server != NULL || take_options(d, f, &r) == -1) {
+	if (d->server != NULL ||
+	    parent_config_take(&c, d->opts, f, out) == -1) {
 		fail(d, "malformed CONFIG");
 		return;
 	}
-	if (r.nfaults == 0 && !r.want_options) {
+	if (c.nfaults == 0 && !c.want_options) {
 		d->cage = cage_new(&policy, opts_values(d->opts));
 		if (cage_enter(d->cage, d->loop, false, error,
 		    sizeof(error)) == CAGE_FAILED)
-			put_fault(&r, -1, error);
+			parent_config_fault(&c, error);
 	}
-	if (r.nfaults == 0) {
-		frame_put_u32(&r.out, ATTR_WINDOW, 1);
-		if (r.want_options)
-			opts_each(d->opts, put_option, &r.out);
+	if (c.nfaults == 0) {
+		frame_put_u32(&c.ready, ATTR_WINDOW, 1);
+		if (c.want_options)
+			parent_config_put_options(&c);
 		else
 			open_server(d);
 	}
-	queued(d, start, frame_end(&r.out));
-	if (r.nfaults > 0 || r.want_options)
-		leave(d, r.nfaults > 0 ? EX_CONFIG : EX_OK);
+	queued(d, start, frame_end(&c.ready));
+	if ((status = parent_config_status(&c)) != -1)
+		leave(d, status);
 }
 
 /* ---- frames ---- */
@@ -465,21 +405,6 @@ static const struct channel_ops channel_ops = {
 /* ---- beginning and end ---- */
 
 static void
-say_hello(struct door *d)
-{
-	struct buf *out = channel_out(d->channel);
-	struct frame_out o;
-
-	frame_begin(&o, out, FRAME_HELO, 0, 0);
-	frame_put_u8(&o, ATTR_VERSION_MIN, FRAME_VERSION);
-	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
-	frame_put_text(&o, ATTR_AGENT, "metrics-http");
-	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
-	frame_put(&o, ATTR_TAKES_LOG, "", 0);
-	queued(d, 0, frame_end(&o));
-}
-
-static void
 door_init(struct door *d, int fd)
 {
 	d->loop = loop_new();
@@ -516,23 +441,13 @@ static int
 serve(const char *env)
 {
 	struct door d = { .status = EX_OK };
-	socklen_t len = sizeof(int);
-	int64_t fd;
-	int family, status;
+	int fd, status;
 
-	if (str_to_int64(env, 3, 65535, &fd) == -1 ||
-	    getsockopt((int)fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == -1 ||
-	    family != AF_UNIX) {
-		log_error("%s=%s: not a UNIX socket", CHANNEL_ENV, env);
+	if ((fd = parent_open(env)) == -1)
 		return EX_USAGE;
-	}
-	unsetenv(CHANNEL_ENV);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGINT, SIG_IGN);	/* the terminal's is the master's */
-	signal(SIGHUP, SIG_IGN);
-	raise_files_limit();
-	door_init(&d, (int)fd);
-	say_hello(&d);
+	door_init(&d, fd);
+	queued(&d, 0, parent_put_hello(channel_out(d.channel), table.name));
 	status = loop_run(d.loop);
 	channel_close(d.channel);
 	door_clear(&d);

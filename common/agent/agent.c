@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "agent/front.h"
+#include "agent/parent.h"
 #include "base/event.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "base/str.h"
 #include "net/share.h"
 #include "postfix/service.h"
 
@@ -526,8 +526,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 {
 	struct agent a = { .ops = ops };
 	const char *env = getenv(CHANNEL_ENV);
-	int64_t fd;
-	int status;
+	int fd, status;
 
 	hold_std_files();
 	signal(SIGPIPE, SIG_IGN);
@@ -543,15 +542,12 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 		status = front_postfix(&a, argc, argv);
 	else if (env == NULL)
 		status = front_cli(&a, argc, argv);
-	else if (str_to_int64(env, 3, 65535, &fd) == -1) {
-		log_error("%s=%s: not a descriptor", CHANNEL_ENV, env);
+	else if ((fd = parent_open(env)) == -1)
 		status = EX_USAGE;
-	} else if (open_share(&a) == -1)
+	else if (open_share(&a) == -1)
 		status = EX_OSERR;
-	else {
-		unsetenv(CHANNEL_ENV);
-		status = front_channel(&a, (int)fd);
-	}
+	else
+		status = front_channel(&a, fd);
 	share_free(a.share);
 	if (a.is_abandoned) {
 		log_flush();

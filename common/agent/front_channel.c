@@ -2,20 +2,16 @@
  * front_channel.c - envelopes from nexthop-master over the inherited
  * socketpair, answers back as frames (nexthop-agent(7)).
  */
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
+#include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "agent/front.h"
+#include "agent/parent.h"
 #include "base/buf.h"
 #include "base/log.h"
-#include "base/process.h"
 #include "net/channel.h"
-#include "paths.h"
 
 #define OUT_BYTES_MAX	((size_t)1 << 30)	/* bounded by window x recipients */
 #define WORK_BYTES	768	/* what an agent adds to a delivery, mostly */
@@ -28,7 +24,6 @@ struct channel_front {
 	struct event	 ev_term;
 	struct timer	 stats, orphan;
 	struct later_list held;		/* after_said: wait for the flush */
-	char		*relay;
 	uint32_t	 window;
 	bool		 is_ready;
 	bool		 is_leaving;	/* exit once the output is gone */
@@ -187,45 +182,6 @@ want_stats(struct agent *a)
 
 /* ---- CONFIG ---- */
 
-struct config {
-	struct channel_front *f;
-	struct frame_out out;
-	uint32_t	 index;
-	unsigned	 nfaults;
-	bool		 want_options;
-};
-
-static void
-config_fault(struct config *c, uint32_t index, const char *text)
-{
-	if (index != UINT32_MAX)
-		frame_put_u32(&c->out, ATTR_OPTION_INDEX, index);
-	frame_put_text(&c->out, ATTR_ERROR, text);
-	c->nfaults++;
-}
-
-static void
-on_table_fault(void *arg, const char *name, const char *text)
-{
-	char line[1024];
-
-	if (name == NULL)
-		strlcpy(line, text, sizeof(line));
-	else
-		snprintf(line, sizeof(line), "%s: %s", name, text);
-	config_fault(arg, UINT32_MAX, line);
-}
-
-static void
-put_option(void *arg, const char *name, const char *value, bool is_default)
-{
-	(void)is_default;
-	if (value == NULL)
-		return;
-	frame_put_text(arg, ATTR_OPTION_NAME, name);
-	frame_put_text(arg, ATTR_OPTION_VALUE, value);
-}
-
 static void
 put_warning(void *arg, const char *name, const char *text)
 {
@@ -237,50 +193,11 @@ put_warning(void *arg, const char *name, const char *text)
 
 /* For who only asks what the options are worth. */
 static void
-put_options(struct agent *a, struct frame_out *out)
+put_options(struct agent *a, struct parent_config *c)
 {
-	opts_each(a->opts, put_option, out);
+	parent_config_put_options(c);
 	if (a->ops->warn != NULL)
-		a->ops->warn(opts_values(a->opts), put_warning, out);
-}
-
-/* 0, or -1 where the frame itself is wrong. */
-static int
-config_attrs(struct config *c, const struct frame *frame)
-{
-	struct opts *opts = c->f->agent->opts;
-	struct arena *arena = arena_new(frame->len);
-	const char *name = NULL, *text;
-	char error[512];
-	struct attr a;
-	size_t at = 0;
-	int n;
-
-	while ((n = frame_next(frame, &at, &a)) == 1) {
-		if (a.tag == ATTR_WANT_OPTIONS) {
-			c->want_options = true;
-			continue;
-		}
-		if ((a.tag & ATTR_SKIPPABLE) != 0)
-			continue;
-		if ((text = attr_text(&a, arena)) == NULL)
-			break;
-		if (a.tag == ATTR_RELAY) {
-			free(c->f->relay);
-			c->f->relay = xstrdup(text);
-		} else if (a.tag == ATTR_OPTION_NAME)
-			name = text;
-		else if (a.tag == ATTR_OPTION_VALUE && name != NULL) {
-			if (opts_set(opts, name, text, OPTS_ONCE, error,
-			    sizeof(error)) == -1)
-				config_fault(c, c->index, error);
-			c->index++;
-			name = NULL;
-		} else
-			break;
-	}
-	arena_free(arena);
-	return n == 0 ? 0 : -1;
+		a->ops->warn(opts_values(a->opts), put_warning, &c->ready);
 }
 
 static void
@@ -289,38 +206,35 @@ got_config(struct channel_front *f, const struct frame *frame)
 	struct agent *a = f->agent;
 	struct buf *out = channel_out(f->channel);
 	size_t start = buf_len(out);
-	struct config c = { .f = f };
-	char ident[128], error[512];
+	struct parent_config c;
+	char error[512];
+	int status;
 
-	frame_begin(&c.out, out, FRAME_READY, 0, 0);
-	if (f->is_ready || config_attrs(&c, frame) == -1) {
+	if (f->is_ready ||
+	    parent_config_take(&c, a->opts, frame, out) == -1) {
 		fail(f, "malformed CONFIG");
 		return;
 	}
-	if (c.nfaults == 0)
-		opts_finish(a->opts, on_table_fault, &c);
-	snprintf(ident, sizeof(ident), "%s/%s", a->ops->name,
-	    f->relay == NULL ? "-" : f->relay);
-	log_set_ident(ident);
+	parent_config_set_ident(&c, a->ops->name);
 	if (c.nfaults == 0 && agent_start(a, error, sizeof(error)) == -1)
-		config_fault(&c, UINT32_MAX, error);
+		parent_config_fault(&c, error);
 	/* One who only asks is told, and that is all. */
 	if (c.nfaults == 0 && !c.want_options &&
 	    agent_confine(a, false, error, sizeof(error)) == -1)
-		config_fault(&c, UINT32_MAX, error);
+		parent_config_fault(&c, error);
 	if (c.nfaults == 0) {
 		f->window = a->ops->window == NULL ? AGENT_WINDOW_DEFAULT :
 		    a->ops->window(opts_values(a->opts));
-		frame_put_u32(&c.out, ATTR_WINDOW, f->window);
+		frame_put_u32(&c.ready, ATTR_WINDOW, f->window);
 		if (a->may_forward)
-			frame_put(&c.out, ATTR_FORWARDS, "", 0);
+			frame_put(&c.ready, ATTR_FORWARDS, "", 0);
 		if (c.want_options)
-			put_options(a, &c.out);
+			put_options(a, &c);
 		f->is_ready = true;
 	}
-	queued(f, start, frame_end(&c.out));
-	if (c.nfaults > 0 || c.want_options)
-		leave(f, c.nfaults > 0 ? EX_CONFIG : EX_OK);
+	queued(f, start, frame_end(&c.ready));
+	if ((status = parent_config_status(&c)) != -1)
+		leave(f, status);
 }
 
 /* ---- deliveries ---- */
@@ -484,38 +398,12 @@ static const struct channel_ops channel_front_channel_ops = {
 	.drained = on_drained,
 };
 
-static void
-say_hello(struct channel_front *f)
-{
-	struct buf *out = channel_out(f->channel);
-	struct frame_out o;
-
-	frame_begin(&o, out, FRAME_HELO, 0, 0);
-	frame_put_u8(&o, ATTR_VERSION_MIN, FRAME_VERSION);
-	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
-	frame_put_text(&o, ATTR_AGENT, f->agent->ops->name);
-	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
-	frame_put(&o, ATTR_TAKES_LOG, "", 0);
-	queued(f, 0, frame_end(&o));
-}
-
 int
 front_channel(struct agent *a, int fd)
 {
 	struct channel_front f = { .agent = a };
-	int status, type;
-	socklen_t len = sizeof(type);
+	int status;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &type, &len) == -1 ||
-	    type != AF_UNIX) {
-		log_error("%s: descriptor %d is not a UNIX socket",
-		    CHANNEL_ENV, fd);
-		return EX_USAGE;
-	}
-	/* The terminal's Ctrl-C is the master's to answer. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	raise_files_limit();
 	TAILQ_INIT(&f.held);
 	a->front = &f;
 	a->on_idle = on_idle;
@@ -528,7 +416,7 @@ front_channel(struct agent *a, int fd)
 	event_assign(&f.ev_term, loop_base(a->loop), SIGTERM,
 	    EV_SIGNAL | EV_PERSIST, on_term, &f);
 	event_add(&f.ev_term, NULL);
-	say_hello(&f);
+	queued(&f, 0, parent_put_hello(channel_out(f.channel), a->ops->name));
 	status = loop_run(a->loop);
 	channel_close(f.channel);	/* no frame may come while we stop */
 	agent_stop(a);
@@ -539,6 +427,5 @@ front_channel(struct agent *a, int fd)
 	timer_clear(&f.stats);
 	timer_clear(&f.orphan);
 	loop_turn(a->loop, 0);
-	free(f.relay);
 	return status;
 }

@@ -6,17 +6,16 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "agent/parent.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/process.h"
 #include "intake/upstream.h"
 #include "net/channel.h"
-#include "paths.h"
 
+#define PROGRAM		"intake-lmtp"
 #define OUT_BYTES_MAX	((size_t)64 * 1024 * 1024)
 #define WINDOW		65535		/* what the master takes of a door */
 #define STATS_MS	1000
@@ -37,7 +36,6 @@ struct door {
 	struct door_socket sockets[INTAKE_LISTENERS_MAX];
 	uint32_t	 nsockets;	/* until they are listened on */
 	struct cage	*cage;		/* NULL until CONFIG */
-	char		*name;		/* of the section */
 	bool		 is_ready;
 	bool		 is_leaving;	/* exit once the output is gone */
 	int		 status;
@@ -123,83 +121,6 @@ on_changed(void *front)
 
 /* ---- CONFIG ---- */
 
-struct config {
-	struct door	*d;
-	struct frame_out out;
-	uint32_t	 index;
-	unsigned	 nfaults;
-	bool		 want_options;
-};
-
-static void
-config_fault(struct config *c, bool has_index, const char *text)
-{
-	if (has_index)
-		frame_put_u32(&c->out, ATTR_OPTION_INDEX, c->index);
-	frame_put_text(&c->out, ATTR_ERROR, text);
-	c->nfaults++;
-}
-
-static void
-on_table_fault(void *arg, const char *name, const char *text)
-{
-	char line[1024];
-
-	if (name == NULL)
-		strlcpy(line, text, sizeof(line));
-	else
-		snprintf(line, sizeof(line), "%s: %s", name, text);
-	config_fault(arg, false, line);
-}
-
-static void
-put_option(void *arg, const char *name, const char *value, bool is_default)
-{
-	(void)is_default;
-	if (value == NULL)
-		return;
-	frame_put_text(arg, ATTR_OPTION_NAME, name);
-	frame_put_text(arg, ATTR_OPTION_VALUE, value);
-}
-
-/* 0, or -1 where the frame itself is wrong. */
-static int
-config_attrs(struct config *c, const struct frame *frame)
-{
-	struct arena *arena = arena_new(frame->len);
-	const char *name = NULL, *text;
-	char error[512];
-	struct attr a;
-	size_t at = 0;
-	int n;
-
-	while ((n = frame_next(frame, &at, &a)) == 1) {
-		if (a.tag == ATTR_WANT_OPTIONS) {
-			c->want_options = true;
-			continue;
-		}
-		if ((a.tag & ATTR_SKIPPABLE) != 0)
-			continue;
-		if ((text = attr_text(&a, arena)) == NULL)
-			break;
-		if (a.tag == ATTR_RELAY) {
-			free(c->d->name);
-			c->d->name = xstrdup(text);
-		} else if (a.tag == ATTR_OPTION_NAME)
-			name = text;
-		else if (a.tag == ATTR_OPTION_VALUE && name != NULL) {
-			if (opts_set(c->d->opts, name, text, OPTS_ONCE, error,
-			    sizeof(error)) == -1)
-				config_fault(c, true, error);
-			c->index++;
-			name = NULL;
-		} else
-			break;
-	}
-	arena_free(arena);
-	return n == 0 ? 0 : -1;
-}
-
 static void
 listen_all(struct door *d)
 {
@@ -227,31 +148,28 @@ got_config(struct door *d, const struct frame *frame)
 {
 	struct buf *out = channel_out(d->channel);
 	size_t start = buf_len(out);
-	struct config c = { .d = d };
-	char ident[128], error[512];
+	struct parent_config c;
+	char error[512];
+	int status;
 
-	frame_begin(&c.out, out, FRAME_READY, 0, 0);
-	if (d->is_ready || config_attrs(&c, frame) == -1) {
+	if (d->is_ready ||
+	    parent_config_take(&c, d->opts, frame, out) == -1) {
 		lost(d, "malformed CONFIG", EX_PROTOCOL);
 		return;
 	}
-	if (c.nfaults == 0)
-		opts_finish(d->opts, on_table_fault, &c);
-	snprintf(ident, sizeof(ident), "intake-lmtp/%s",
-	    d->name == NULL ? "-" : d->name);
 	log_set_unit("intake");
-	log_set_ident(ident);
+	parent_config_set_ident(&c, PROGRAM);
 	if (c.nfaults == 0 && intake_start(d->intake, d->loop,
 	    opts_values(d->opts), error, sizeof(error)) == -1)
-		config_fault(&c, false, error);
+		parent_config_fault(&c, error);
 	if (c.nfaults == 0 && !c.want_options &&
 	    confine(d, error, sizeof(error)) == -1)
-		config_fault(&c, false, error);
+		parent_config_fault(&c, error);
 	if (c.nfaults == 0 && c.want_options)
-		opts_each(d->opts, put_option, &c.out);
-	queued(d, start, frame_end(&c.out));
-	if (c.nfaults > 0 || c.want_options) {
-		door_leave(d, c.nfaults > 0 ? EX_CONFIG : EX_OK);
+		parent_config_put_options(&c);
+	queued(d, start, frame_end(&c.ready));
+	if ((status = parent_config_status(&c)) != -1) {
+		door_leave(d, status);
 		return;
 	}
 	d->is_ready = true;
@@ -385,30 +303,12 @@ on_term(evutil_socket_t sig, short what, void *arg)
 		intake_drain(d->intake);
 }
 
-static void
-say_hello(struct door *d)
-{
-	struct frame_out o;
-
-	frame_begin(&o, channel_out(d->channel), FRAME_HELO, 0, 0);
-	frame_put_u8(&o, ATTR_VERSION_MIN, FRAME_VERSION);
-	frame_put_u8(&o, ATTR_VERSION_MAX, FRAME_VERSION);
-	frame_put_text(&o, ATTR_AGENT, "intake-lmtp");
-	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
-	frame_put(&o, ATTR_TAKES_LOG, "", 0);
-	queued(d, 0, frame_end(&o));
-}
-
 int
 front_door(struct intake *in, struct loop *loop, struct opts *opts, int fd)
 {
 	struct door d = { .intake = in, .loop = loop, .opts = opts };
 	int status;
 
-	/* The terminal's Ctrl-C is the master's to answer. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	raise_files_limit();
 	in->front = &d;
 	in->changed = on_changed;
 	in->idle = on_idle;
@@ -418,7 +318,7 @@ front_door(struct intake *in, struct loop *loop, struct opts *opts, int fd)
 	event_assign(&d.ev_term, loop_base(loop), SIGTERM,
 	    EV_SIGNAL | EV_PERSIST, on_term, &d);
 	event_add(&d.ev_term, NULL);
-	say_hello(&d);
+	queued(&d, 0, parent_put_hello(channel_out(d.channel), PROGRAM));
 	status = loop_run(loop);
 	channel_close(d.channel);
 	intake_stop(in);
@@ -432,6 +332,5 @@ front_door(struct intake *in, struct loop *loop, struct opts *opts, int fd)
 	timer_clear(&d.leave);
 	loop_turn(loop, 0);
 	cage_free(d.cage);
-	free(d.name);
 	return status;
 }

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/parent.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "base/str.h"
 #include "intake/conf.h"
 
 /* Further arguments are options. */
@@ -43,8 +43,7 @@ intake_main(int argc, char **argv)
 	struct intake in = { .store = { .folder = -1 } };
 	struct loop *loop;
 	struct opts *opts;
-	int64_t fd;
-	int status;
+	int fd, status;
 
 	hold_std_files();
 	signal(SIGPIPE, SIG_IGN);
@@ -55,13 +54,10 @@ intake_main(int argc, char **argv)
 		status = flush_stdout(try_cage(opts, argc, argv));
 	else if (env == NULL)
 		status = flush_stdout(front_hand(&in, loop, opts, argc, argv));
-	else if (str_to_int64(env, 3, 65535, &fd) == -1) {
-		log_error("%s=%s: not a descriptor", CHANNEL_ENV, env);
+	else if ((fd = parent_open(env)) == -1)
 		status = EX_USAGE;
-	} else {
-		unsetenv(CHANNEL_ENV);
-		status = front_door(&in, loop, opts, (int)fd);
-	}
+	else
+		status = front_door(&in, loop, opts, fd);
 	opts_free(opts);
 	loop_free(loop);
 	return status;
