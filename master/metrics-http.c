@@ -317,13 +317,15 @@ static void
 got_listen(struct door *d, const struct frame *f, int fd)
 {
 	struct arena *arena = arena_new(256);
-	const char *address, *error;
+	const char *address, *error = NULL;
 
-	if (d->server != NULL || fd == -1 ||
-	    frame_get_listen(f, arena, &address, &error) == -1) {
+	if (frame_get_listen(f, arena, &address, &error) == 0 &&
+	    d->server != NULL)
+		error = "LISTEN after CONFIG";
+	if (error != NULL) {
 		if (fd != -1)
 			close(fd);
-		fail(d, "malformed LISTEN");
+		fail(d, error);
 	} else {
 		d->fds = xreallocarray(d->fds, d->nfds + 1, sizeof(*d->fds));
 		d->fds[d->nfds++] = fd;
@@ -335,19 +337,16 @@ static void
 on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 {
 	struct door *d = arg;
+	const char *error;
+	int got;
 
 	(void)bytes;
+	if ((got = parent_frame(f, fd, FRAME_LISTEN, &error)) == -1)
+		fail(d, error);
+	if (got != 1)
+		return;
 	if (f->type == FRAME_LISTEN) {
 		got_listen(d, f, fd);
-		return;
-	}
-	if (f->type == FRAME_LOG && fd != -1) {
-		log_set_file(fd);
-		return;
-	}
-	if (fd != -1) {
-		close(fd);
-		fail(d, "descriptor with a frame that takes none");
 		return;
 	}
 	if (d->is_leaving)

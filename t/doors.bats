@@ -337,3 +337,93 @@ print(f.readline(), f.readline())' >got
 	nh reload
 	nh_until 10 test ! -e m.sock
 }
+
+# Each program alone, with the test as its master; none can open anything more
+# when LOG or LISTEN comes, and so the kernel drops the descriptor.
+@test "a child without a descriptor left: LOG is kept out, LISTEN is a fault" {
+	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 \
+	    python3 - "$NH_BUILD/libexec/nexthop" <<-'EOP'
+	import array, os, resource, socket, struct, sys, time
+
+	HELO, CONFIG, READY, LISTEN, LOG = 1, 2, 3, 15, 16
+	NAME, VALUE, WANT_OPTIONS, ERROR, ADDRESS = 6, 7, 8, 11, 54
+
+	class Child:
+	    def __init__(self, name):
+	        self.name = name
+	        self.ours, theirs = socket.socketpair()
+	        self.ours.settimeout(30)
+	        self.pid = os.fork()
+	        if self.pid == 0:
+	            err = os.open(name + '.err', os.O_WRONLY | os.O_CREAT, 0o600)
+	            os.dup2(err, 2)
+	            os.dup2(theirs.fileno(), 3)
+	            os.set_inheritable(3, True)
+	            os.closerange(4, 64)
+	            os.environ['NEXTHOP_CHANNEL'] = '3'
+	            path = os.path.join(sys.argv[1], name)
+	            os.execv(path, [path])
+	        theirs.close()
+	        assert self.frame()[0] == HELO
+	    def limit(self, n):
+	        hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)[1]
+	        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (n, hard))
+	    def read(self, n):
+	        got = b''
+	        while len(got) < n:
+	            some = self.ours.recv(n - len(got))
+	            if not some:
+	                raise EOFError
+	            got += some
+	        return got
+	    def frame(self):
+	        length, _, kind, _, _ = struct.unpack('!IBBHQ', self.read(16))
+	        return kind, self.read(length - 16)
+	    def send(self, kind, body=b'', fd=None):
+	        data = struct.pack('!IBBHQ', 16 + len(body), 1, kind,
+	            0 if fd is None else 1, 0) + body
+	        rights = [] if fd is None else [(socket.SOL_SOCKET,
+	            socket.SCM_RIGHTS, array.array('i', [fd]))]
+	        self.ours.sendmsg([data], rights)
+	    def says(self, text):
+	        end = time.monotonic() + 30
+	        while text not in open(self.name + '.err').read():
+	            assert time.monotonic() < end, (self.name, text)
+	            time.sleep(0.02)
+	    def ends(self):
+	        self.ours.close()
+	        return os.waitpid(self.pid, 0)[1]
+
+	def attr(tag, data=b''):
+	    return struct.pack('!HI', tag, len(data)) + data
+	def attrs(body):
+	    while body:
+	        tag, n = struct.unpack('!HI', body[:6])
+	        yield tag, body[6:6 + n]
+	        body = body[6 + n:]
+
+	for name in 'blackhole', 'intake-lmtp', 'metrics-http':
+	    c = Child(name)
+	    c.limit(3)
+	    c.send(LOG, fd=os.open('new.log', os.O_WRONLY | os.O_CREAT))
+	    c.says("no descriptor is left for the log's new file")
+	    c.limit(1024)
+	    c.send(CONFIG, attr(WANT_OPTIONS) + (attr(NAME, b'relay') +
+	        attr(VALUE, b'x') if name == 'intake-lmtp' else b''))
+	    kind, body = c.frame()
+	    tags = [tag for tag, _ in attrs(body)]
+	    assert kind == READY and NAME in tags and ERROR not in tags, body
+	    assert c.ends() == 0, name
+
+	s = socket.socket()
+	s.bind(('127.0.0.1', 0))
+	s.listen()
+	for name in 'intake-lmtp', 'metrics-http':
+	    c = Child(name)
+	    c.limit(3)
+	    c.send(LISTEN, attr(ADDRESS, b'inet:127.0.0.1:1'), s.fileno())
+	    c.says('no descriptor is left for a listening socket')
+	    assert os.waitstatus_to_exitcode(c.ends()) == os.EX_PROTOCOL, name
+	assert os.path.getsize('new.log') == 0
+	EOP
+}

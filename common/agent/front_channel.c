@@ -273,6 +273,8 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 {
 	struct channel_front *f = arg;
 	struct delivery *d;
+	const char *error;
+	int got;
 
 	(void)bytes;
 	if (f->is_leaving && frame->type != FRAME_CANCEL) {
@@ -280,12 +282,10 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 			close(fd);
 		return;
 	}
-	if (fd != -1 && frame->type != FRAME_DELIVER &&
-	    frame->type != FRAME_LOG) {
-		close(fd);
-		fail(f, "descriptor with a frame that takes none");
+	if ((got = parent_frame(frame, fd, FRAME_DELIVER, &error)) == -1)
+		fail(f, error);
+	if (got != 1)
 		return;
-	}
 	switch (frame->type) {
 	case FRAME_CONFIG:
 		got_config(f, frame);
@@ -297,12 +297,6 @@ on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 		/* One that is over already is no fault: it crossed DONE. */
 		if ((d = agent_find(f->agent, frame->id)) != NULL)
 			agent_cancel(f->agent, d);
-		break;
-	case FRAME_LOG:
-		if (fd == -1)
-			fail(f, "LOG without a descriptor");
-		else
-			log_set_file(fd);
 		break;
 	case FRAME_DRAIN:
 		agent_drain(f->agent);

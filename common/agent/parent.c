@@ -1,4 +1,4 @@
-/* parent.c - the channel to nexthop-master, until its child is READY. */
+/* parent.c - the channel to nexthop-master, as each of its children has it. */
 #include "agent/parent.h"
 
 #include <signal.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 #include "base/log.h"
@@ -50,6 +51,33 @@ parent_put_hello(struct buf *out, const char *program)
 	frame_put_text(&o, ATTR_PROGRAM, "nexthop " NEXTHOP_VERSION);
 	frame_put(&o, ATTR_TAKES_LOG, "", 0);
 	return frame_end(&o);
+}
+
+int
+parent_frame(const struct frame *f, int fd, enum frame_type takes_fd,
+    const char **error_r)
+{
+	bool has_fd = (f->flags & FRAME_HAS_FD) != 0;
+
+	if (f->type == FRAME_LOG && has_fd) {
+		if (fd == -1)
+			log_warning("no descriptor is left for the log's new "
+			    "file: the log goes on where it was");
+		else
+			log_set_file(fd);
+		return 0;
+	}
+	if (f->type == FRAME_LOG)
+		*error_r = "LOG without a descriptor";
+	else if (has_fd && f->type != takes_fd)
+		*error_r = "descriptor with a frame that takes none";
+	else if (has_fd && fd == -1 && f->type == FRAME_LISTEN)
+		*error_r = "no descriptor is left for a listening socket";
+	else
+		return 1;
+	if (fd != -1)
+		close(fd);
+	return -1;
 }
 
 /* ---- CONFIG ---- */

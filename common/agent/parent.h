@@ -1,6 +1,7 @@
 /*
  * parent.h - what each child of nexthop-master does alike, agent or not, on the
- * channel it has from it: HELO, CONFIG and READY (nexthop-agent(7)).
+ * channel it has from it: HELO, CONFIG and READY, the log's file, and which
+ * frames come with a descriptor (nexthop-agent(7)).
  */
 #ifndef AGENT_PARENT_H
 #define AGENT_PARENT_H
@@ -22,6 +23,16 @@ int	parent_open(const char *env);
 
 /* HELO of the program of that name; -1: the buffer is full. */
 int	parent_put_hello(struct buf *, const char *program);
+
+/*
+ * The first look at a frame and its descriptor, which comes with LOG and with
+ * `takes_fd`, and with nothing else.  1: both are the caller's to take.  0: it
+ * has been seen to.  -1: a fault, with a static text; the descriptor is closed.
+ * Where this process had none left for what came, LISTEN is a fault, and LOG
+ * leaves the log as it was; else the caller gets the frame and -1.
+ */
+int	parent_frame(const struct frame *, int fd, enum frame_type takes_fd,
+	    const char **error_r);
 
 /* CONFIG, as it is being answered with READY. */
 struct parent_config {

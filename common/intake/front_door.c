@@ -219,19 +219,18 @@ static void
 on_frame(void *arg, const struct frame *frame, const void *bytes, int fd)
 {
 	struct door *d = arg;
+	const char *error;
+	int got;
 
 	(void)bytes;
-	if (frame->type == FRAME_LISTEN) {
-		got_listen(d, frame, fd);
+	if ((got = parent_frame(frame, fd, FRAME_LISTEN, &error)) == -1)
+		lost(d, error, EX_PROTOCOL);
+	if (got != 1)
 		return;
-	}
-	if (frame->type == FRAME_LOG && fd != -1) {
-		log_set_file(fd);
-		return;
-	}
-	if (fd != -1)
-		close(fd);
 	switch (frame->type) {
+	case FRAME_LISTEN:
+		got_listen(d, frame, fd);
+		break;
 	case FRAME_CONFIG:
 		got_config(d, frame);
 		break;

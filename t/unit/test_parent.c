@@ -229,6 +229,92 @@ test_hello(void)
 	is_int(tags, 5, "hello: all of it");
 }
 
+/* A frame of the type, with flags, and fd: what becomes of it. */
+static int
+look(enum frame_type type, uint16_t flags, int fd, enum frame_type takes_fd,
+    const char **error)
+{
+	struct frame f;
+
+	*error = NULL;
+	begin(type, flags);
+	f = finish();
+	return parent_frame(&f, fd, takes_fd, error);
+}
+
+static void
+test_frame(void)
+{
+	static const struct {
+		enum frame_type	 type;
+		uint16_t	 flags;
+		bool		 has_fd;
+		enum frame_type	 takes_fd;
+		int		 result;
+		const char	*error;
+	} r[] = {
+		{ FRAME_DRAIN, 0, false, FRAME_DELIVER, 1, NULL },
+		{ FRAME_DELIVER, 0, false, FRAME_DELIVER, 1, NULL },
+		{ FRAME_DELIVER, FRAME_HAS_FD, true, FRAME_DELIVER, 1, NULL },
+		{ FRAME_DELIVER, FRAME_HAS_FD, false, FRAME_DELIVER, 1, NULL },
+		{ FRAME_DELIVER, FRAME_HAS_FD, true, FRAME_LISTEN, -1,
+		    "descriptor with a frame that takes none" },
+		{ FRAME_CONFIG, FRAME_HAS_FD, true, FRAME_LISTEN, -1,
+		    "descriptor with a frame that takes none" },
+		{ FRAME_CONFIG, FRAME_HAS_FD, false, FRAME_LISTEN, -1,
+		    "descriptor with a frame that takes none" },
+		{ FRAME_LISTEN, FRAME_HAS_FD, true, FRAME_LISTEN, 1, NULL },
+		{ FRAME_LISTEN, FRAME_HAS_FD, false, FRAME_LISTEN, -1,
+		    "no descriptor is left for a listening socket" },
+		{ FRAME_LISTEN, FRAME_HAS_FD, true, FRAME_DELIVER, -1,
+		    "descriptor with a frame that takes none" },
+		{ FRAME_LOG, 0, false, FRAME_LISTEN, -1,
+		    "LOG without a descriptor" },
+	};
+	const char *error;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(r) / sizeof(r[0]); i++) {
+		fd = r[i].has_fd ? dup(1) : -1;
+		is_int(look(r[i].type, r[i].flags, fd, r[i].takes_fd, &error),
+		    r[i].result, "frame: row %zu", i);
+		is_str(error, r[i].error, "frame: its error");
+		if (fd != -1)
+			is_int(close(fd), r[i].result == 1 ? 0 : -1,
+			    "frame: who has the descriptor");
+	}
+}
+
+/* Lines go into the pipe that was given, and still do when the kernel had no
+ * descriptor for another one. */
+static void
+test_log(void)
+{
+	struct log_conf conf = { .target = LOG_TO_FILE,
+	    .level = LOG_LEVEL_INFO };
+	char line[512];
+	const char *error;
+	ssize_t n;
+	int p[2];
+
+	if (pipe(p) == -1)
+		diag("no pipe");
+	log_configure(&conf);
+	is_int(look(FRAME_LOG, FRAME_HAS_FD, p[1], FRAME_DELIVER, &error), 0,
+	    "log: taken");
+	is_int(log_file(), p[1], "log: the file");
+	is_int(look(FRAME_LOG, FRAME_HAS_FD, -1, FRAME_DELIVER, &error), 0,
+	    "log: none is left");
+	is_int(log_file(), p[1], "log: the old file stays");
+	log_flush();
+	n = read(p[0], line, sizeof(line) - 1);
+	line[n < 0 ? 0 : n] = '\0';
+	ok(strstr(line, "no descriptor is left for the log's new file") != NULL,
+	    "log: and says so");
+	close(p[0]);
+}
+
 static void
 test_open(void)
 {
@@ -263,6 +349,8 @@ main(void)
 	test_malformed();
 	test_hello();
 	test_open();
+	test_frame();
+	test_log();
 	buf_clear(&in);
 	buf_clear(&out);
 	log_flush();
