@@ -45,7 +45,8 @@ door_open_sockets(struct sockets *registry, const struct relay_conf *r,
 {
 	const struct socket_look look = { config_mode(r->rows->listen_mode),
 	    r->rows->listen_user, r->rows->listen_group };
-	struct listen_socket **s = xcalloc(r->nlisten + 1, sizeof(*s));
+	struct listen_socket **s = xcalloc(r->nlisten + 1,
+	    sizeof(struct listen_socket *));
 	size_t i;
 
 	for (i = 0; i < r->nlisten; i++)

@@ -356,7 +356,7 @@ letter_value(int argc, char **argv, int *i, char letter)
 {
 	const char *arg = argv[*i];
 
-	if (arg[0] != '-' || arg[1] != letter)
+	if (arg == NULL || arg[0] != '-' || arg[1] != letter)
 		return NULL;
 	if (arg[2] != '\0')
 		return arg + 2;

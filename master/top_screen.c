@@ -132,14 +132,14 @@ static const char *
 short_number(char to[SHORT_BYTES], double n)
 {
 	static const char units[] = "kMGTP";
-	int i = -1;
+	int i = 0;
 
 	if (n < 10 && n != (double)(int)n)
 		snprintf(to, SHORT_BYTES, "%.1f", n);
 	else if (n < 100000)
 		snprintf(to, SHORT_BYTES, "%.0f", n);
 	else {
-		for (; n >= 1000 && i < 4; i++)
+		for (n /= 1000; n >= 1000 && i < 4; i++)
 			n /= 1000;
 		snprintf(to, SHORT_BYTES, n < 100 ? "%.1f%c" : "%.0f%c", n, units[i]);
 	}

@@ -214,6 +214,7 @@ own_path(void)
 static char **
 make_environment(const struct sockets *sockets)
 {
+	/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
 	static const char *const ours[] = { UPGRADE_ENV "=", "LISTEN_PID=",
 		"LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=" };
 	const struct listen_socket *l;
@@ -382,7 +383,7 @@ upgrade_adopt(struct master *m)
 	char error[512];
 	size_t i;
 
-	for (i = 0; letters[i] != '\0'; i++)
+	for (i = 0; letters != NULL && letters[i] != '\0'; i++)
 		if (sockets_adopt(&m->sockets, UPGRADE_FIRST_FD + (int)i,
 		    letters[i] == 'g' ? SOCKET_GIVEN : SOCKET_LENT, error,
 		    sizeof(error)) == -1)

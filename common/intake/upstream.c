@@ -108,7 +108,7 @@ take_slot(struct upstream *u)
 	if (u->nfree == 0) {
 		u->nslots = old == 0 ? 16 : 2 * old;
 		u->slots = xreallocarray(u->slots, u->nslots,
-		    sizeof(*u->slots));
+		    sizeof(struct part *));
 		u->free_slots = xreallocarray(u->free_slots, u->nslots,
 		    sizeof(*u->free_slots));
 		for (i = u->nslots; i > old; i--) {
@@ -193,6 +193,7 @@ upstream_drained(struct upstream *u)
 	struct part *p;
 
 	while (has_room(u) && (p = TAILQ_FIRST(&u->waiting)) != NULL) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): left the list */
 		wait_no_more(u, p);
 		send_or_fail(u, p);
 	}
