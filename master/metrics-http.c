@@ -275,7 +275,10 @@ open_server(struct door *d)
 	d->pages = pages_new(d->loop, pages, on_ask, d);
 	d->server = http_server_new(d->loop, &conf, &server_ops, d);
 	for (i = 0; i < d->nfds; i++)
-		http_server_listen(d->server, d->fds[i]);
+		if (http_server_listen(d->server, d->fds[i]) == -1) {
+			log_error("not listening: %s", strerror(errno));
+			close(d->fds[i]);
+		}
 	d->nfds = 0;
 }
 

@@ -28,8 +28,8 @@
 #define FILES_PER_JOB	4
 #define WINDOW_DEFAULT	1000
 #define KEPT_BYTES	(16 * 1024 * 1024)
-#define NLISTEN		(sizeof(((struct postfix_front *)0)->listeners) / \
-			    sizeof(struct event))
+#define NLISTEN		(sizeof(((struct postfix_front *)0)->acceptors) / \
+			    sizeof(struct acceptor *))
 
 int64_t *
 postfix_good(struct postfix_front *f, const char *nexthop)
@@ -72,9 +72,8 @@ drain(struct postfix_front *f)
 	f->is_draining = true;
 	pf_service_leave(f->watch);
 	for (i = 0; i < f->nlisten; i++) {
-		if (!f->is_full)
-			event_del(&f->listeners[i]);
-		close(PF_LISTEN_FD + i);
+		acceptor_close(f->acceptors[i]);
+		f->acceptors[i] = NULL;
 	}
 	event_del(&f->ev_status);
 	event_del(&f->ev_watch);
@@ -155,29 +154,18 @@ set_full(struct postfix_front *f, bool is_full)
 		return;
 	f->is_full = is_full;
 	for (i = 0; i < f->nlisten; i++)
-		if (is_full)
-			event_del(&f->listeners[i]);
-		else
-			event_add(&f->listeners[i], NULL);
+		acceptor_pause(f->acceptors[i], is_full);
 	if (!f->args.is_single)
 		pf_service_status(!is_full);
 }
 
 static void
-on_connection(evutil_socket_t fd, short what, void *arg)
+on_accepted(void *arg, int fd, const struct addr *from)
 {
 	struct postfix_front *f = arg;
-	int conn;
 
-	(void)what;
-	conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (conn == -1) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			log_warning("accepting a connection: %s",
-			    strerror(errno));
-		return;
-	}
-	job_new(f, conn);
+	(void)from;
+	job_new(f, fd);
 	if (f->njobs >= f->jobs_max)
 		set_full(f, true);
 }
@@ -290,7 +278,9 @@ make_reporter(struct postfix_front *f)
 	});
 }
 
-static void
+/* One connection in a turn: other processes of the service listen, too.
+ * -1 with errno. */
+static int
 listen_to_all(struct postfix_front *f)
 {
 	struct event_base *base = loop_base(f->agent->loop);
@@ -300,11 +290,11 @@ listen_to_all(struct postfix_front *f)
 	if (f->nlisten > (int)NLISTEN)
 		f->nlisten = (int)NLISTEN;
 	for (i = 0; i < f->nlisten; i++) {
-		event_assign(&f->listeners[i], base, PF_LISTEN_FD + i,
-		    EV_READ | EV_PERSIST, on_connection, f);
-		event_add(&f->listeners[i], NULL);
-		fcntl(PF_LISTEN_FD + i, F_SETFL, O_NONBLOCK);
-		fcntl(PF_LISTEN_FD + i, F_SETFD, FD_CLOEXEC);
+		f->acceptors[i] = acceptor_new(f->agent->loop,
+		    PF_LISTEN_FD + i, "Postfix", 1, on_accepted, f);
+		if (f->acceptors[i] == NULL ||
+		    fcntl(PF_LISTEN_FD + i, F_SETFD, FD_CLOEXEC) == -1)
+			return -1;
 	}
 	event_assign(&f->ev_status, base, PF_STATUS_FD, EV_READ | EV_PERSIST,
 	    on_channel_end, f);
@@ -315,6 +305,7 @@ listen_to_all(struct postfix_front *f)
 	event_assign(&f->ev_term, base, SIGTERM, EV_SIGNAL | EV_PERSIST,
 	    on_term, f);
 	event_add(&f->ev_term, NULL);
+	return 0;
 }
 
 /* What the system's resolver loads is not to be found after chroot. */
@@ -384,7 +375,10 @@ serve(struct postfix_front *f)
 	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
 	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	timer_init(&f->sweep, a->loop, on_sweep, f);
-	listen_to_all(f);
+	if (listen_to_all(f) == -1) {
+		log_error("listening: %s", strerror(errno));
+		return EX_OSERR;
+	}
 	f->idle_since_ms = loop_now_ms(a->loop);
 	on_sweep(f);
 	status = loop_run(a->loop);

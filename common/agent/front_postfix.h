@@ -15,6 +15,7 @@
 #include "agent/front.h"
 #include "base/buf.h"
 #include "mail/message.h"
+#include "net/acceptor.h"
 #include "postfix/queue_file.h"
 #include "postfix/report.h"
 #include "postfix/request.h"
@@ -54,7 +55,7 @@ struct postfix_front {
 	bool		 wants_nexthop;	/* the agent has none of its own */
 
 	struct pf_reporter *reporter;
-	struct event	 listeners[8];
+	struct acceptor	*acceptors[8];
 	int		 nlisten;
 	struct event	 ev_status, ev_watch, ev_term;
 	int		 watch;

@@ -8,7 +8,6 @@
 #include "http/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +16,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "net/acceptor.h"
 
 #define ANSWER_MAX	((size_t)32 * 1024 * 1024)
-#define ACCEPT_MAX	16		/* in one turn */
-#define NO_FILES_MS	200		/* pause where there is no descriptor */
 #define LINGER_MS	1000		/* for what is not read to be sent */
 
 enum state { READING, WAITING, WRITING, LINGERING };
@@ -41,9 +38,7 @@ struct http_client {
 
 struct door {			/* a listening socket */
 	SLIST_ENTRY(door) next;
-	struct http_server *server;
-	struct event	 ev;
-	int		 fd;
+	struct acceptor	*acceptor;
 };
 
 struct http_server {
@@ -54,7 +49,6 @@ struct http_server {
 	TAILQ_HEAD(http_clients, http_client) clients;
 	int64_t		 nclients;
 	SLIST_HEAD(, door) doors;
-	struct timer	 retry;		/* no descriptors: not accepting */
 	bool		 is_draining;
 	struct http_server_stats stats;
 };
@@ -71,18 +65,6 @@ on_free(void *arg)
 	buf_clear(&c->in);
 	buf_clear(&c->out);
 	free(c);
-}
-
-static void
-set_accepting(struct http_server *s, bool yes)
-{
-	struct door *d;
-
-	SLIST_FOREACH(d, &s->doors, next)
-		if (yes)
-			event_add(&d->ev, NULL);
-		else
-			event_del(&d->ev);
 }
 
 static void
@@ -368,36 +350,13 @@ make_room(struct http_server *s)
 }
 
 static void
-on_retry(void *arg)
+on_accepted(void *arg, int fd, const struct addr *from)
 {
-	struct http_server *s = arg;
-
-	set_accepting(s, true);
-}
-
-static void
-on_acceptable(evutil_socket_t fd, short what, void *arg)
-{
-	struct http_server *s = ((struct door *)arg)->server;
-	int i, got;
-
-	(void)what;
-	for (i = 0; i < ACCEPT_MAX; i++) {
-		got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (got != -1 && make_room(s))
-			client_new(s, got);
-		else if (got != -1)
-			close(got);
-		else {
-			if (errno == EMFILE || errno == ENFILE ||
-			    errno == ENOMEM || errno == ENOBUFS) {
-				log_error("accept: %s", strerror(errno));
-				set_accepting(s, false);
-				timer_set(&s->retry, NO_FILES_MS);
-			}
-			return;
-		}
-	}
+	(void)from;
+	if (make_room(arg))
+		client_new(arg, fd);
+	else
+		close(fd);
 }
 
 /* ---- the whole ---- */
@@ -414,25 +373,24 @@ http_server_new(struct loop *loop, const struct http_server_conf *conf,
 	s->arg = arg;
 	TAILQ_INIT(&s->clients);
 	SLIST_INIT(&s->doors);
-	timer_init(&s->retry, loop, on_retry, s);
 	return s;
 }
 
-void
+int
 http_server_listen(struct http_server *s, int fd)
 {
-	struct door *d = xcalloc(1, sizeof(*d));
+	struct acceptor *a = acceptor_new(s->loop, fd, "HTTP", ACCEPTOR_BURST,
+	    on_accepted, s);
+	struct door *d;
 
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	d->server = s;
-	d->fd = fd;
-	event_assign(&d->ev, loop_base(s->loop), fd, EV_READ | EV_PERSIST,
-	    on_acceptable, d);
-	event_add(&d->ev, NULL);
+	if (a == NULL)
+		return -1;
+	d = xcalloc(1, sizeof(*d));
+	d->acceptor = a;
 	SLIST_INSERT_HEAD(&s->doors, d, next);
+	return 0;
 }
 
-/* Closed, never shut down: other processes may go on listening. */
 static void
 close_doors(struct http_server *s)
 {
@@ -440,8 +398,7 @@ close_doors(struct http_server *s)
 
 	while ((d = SLIST_FIRST(&s->doors)) != NULL) {
 		SLIST_REMOVE_HEAD(&s->doors, next);
-		event_del(&d->ev);
-		close(d->fd);
+		acceptor_close(d->acceptor);
 		free(d);
 	}
 }
@@ -475,7 +432,6 @@ http_server_free(struct http_server *s)
 	close_doors(s);
 	while ((c = TAILQ_FIRST(&s->clients)) != NULL)
 		client_close(c);
-	timer_clear(&s->retry);
 	loop_turn(s->loop, 0);		/* clients go at the end of a turn */
 	free(s);
 }

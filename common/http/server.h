@@ -38,8 +38,9 @@ struct http_server *http_server_new(struct loop *,
 		    const struct http_server_conf *,
 		    const struct http_server_ops *, void *arg);
 void		 http_server_free(struct http_server *);
-/* Accepts from this listening socket, which is the server's from then on. */
-void		 http_server_listen(struct http_server *, int fd);
+/* Accepts from this listening socket, which is the server's from then on.  -1
+ * with errno where it is of no use; it is the caller's still. */
+int		 http_server_listen(struct http_server *, int fd);
 /* Accept no more; idle connections end, others with their answer; drained()
  * may come inside this call. */
 void		 http_server_drain(struct http_server *);

@@ -4,6 +4,7 @@
  */
 #include "intake/front.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -128,8 +129,11 @@ listen_all(struct door *d)
 
 	while (d->nsockets > 0) {
 		s = &d->sockets[--d->nsockets];
-		if (intake_listen(d->intake, s->fd, s->name) == -1)
+		if (intake_listen(d->intake, s->fd, s->name) == -1) {
+			log_error("%s: not listening: %s", s->name,
+			    strerror(errno));
 			close(s->fd);
+		}
 		free(s->name);
 	}
 }

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/process.h"
+#include "intake/listen.h"
 #include "intake/upstream.h"
 #include "net/channel.h"
 #include "paths.h"
@@ -304,8 +305,11 @@ listen_all(struct hand *h, const struct opt_list *list)
 			warnx("%s", error);
 			return -1;
 		}
-		if (intake_listen(h->intake, fd, list->v[i]) == -1)
+		if (intake_listen(h->intake, fd, list->v[i]) == -1) {
+			warn("%s", list->v[i]);
 			close(fd);
+			return -1;
+		}
 	}
 	return 0;
 }

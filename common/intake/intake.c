@@ -61,8 +61,8 @@ intake_start(struct intake *in, struct loop *loop,
 static void
 stop_listening(struct intake *in)
 {
-	while (in->nlisteners > 0)
-		listener_free(in->listeners[--in->nlisteners]);
+	while (in->nacceptors > 0)
+		acceptor_close(in->acceptors[--in->nacceptors]);
 }
 
 void
@@ -101,10 +101,16 @@ on_accepted(void *arg, int fd, const struct addr *from)
 int
 intake_listen(struct intake *in, int fd, const char *name)
 {
-	if (in->nlisteners == INTAKE_LISTENERS_MAX)
+	struct acceptor *a;
+
+	if (in->nacceptors == INTAKE_LISTENERS_MAX) {
+		errno = ENOBUFS;
 		return -1;
-	in->listeners[in->nlisteners++] = listener_new(in->loop, fd, name,
-	    on_accepted, in);
+	}
+	a = acceptor_new(in->loop, fd, name, ACCEPTOR_BURST, on_accepted, in);
+	if (a == NULL)
+		return -1;
+	in->acceptors[in->nacceptors++] = a;
 	return 0;
 }
 

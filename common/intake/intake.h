@@ -9,8 +9,8 @@
 
 #include "base/buf.h"
 #include "intake/conf.h"
-#include "intake/listen.h"
 #include "intake/spool.h"
+#include "net/acceptor.h"
 #include "net/loop.h"
 #include "route/domain_map.h"
 
@@ -39,8 +39,8 @@ struct intake {
 	struct spool_store store;
 	TAILQ_HEAD(, session) sessions;
 	uint32_t	 nsessions;
-	uint32_t	 nlisteners;
-	struct listener	*listeners[INTAKE_LISTENERS_MAX];
+	uint32_t	 nacceptors;
+	struct acceptor	*acceptors[INTAKE_LISTENERS_MAX];
 	uint64_t	 nsessions_ever;
 	bool		 is_draining;
 	bool		 is_overdue;	/* ... for too long */
@@ -66,7 +66,8 @@ int	intake_start(struct intake *, struct loop *, const struct intake_conf *,
 void	intake_stop(struct intake *);
 /* The memory, where no session is left. */
 void	intake_end(struct intake *);
-/* Owned from here; accepted from at once. -1: too many. */
+/* Owned from here; accepted from at once.  -1 with errno, and the caller's
+ * still: too many, or of no use. */
 int	intake_listen(struct intake *, int fd, const char *name);
 /* No new clients; idle() follows when the last is gone, perhaps at once. */
 void	intake_drain(struct intake *);

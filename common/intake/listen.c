@@ -1,31 +1,17 @@
-/* listen.c - listening sockets of an intake. */
+/* listen.c - listening sockets that an intake opens itself. */
 #include "intake/listen.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
+#include "net/addr.h"
 
 #define BACKLOG		1024
-#define ACCEPT_MAX	16		/* in one turn */
-#define NO_FILES_MS	200		/* pause after EMFILE */
-
-struct listener {
-	struct loop	*loop;
-	int		 fd;
-	char		*name;
-	struct event	 ev;
-	struct timer	 retry;
-	listen_accepted	*accepted;
-	void		*arg;
-};
 
 static int
 parse(const char *text, struct addr *to)
@@ -100,70 +86,4 @@ listen_unlink(const char *address)
 {
 	if (strncmp(address, "unix:", 5) == 0)
 		unlink(address + 5);
-}
-
-static void
-on_retry(void *arg)
-{
-	struct listener *l = arg;
-
-	event_add(&l->ev, NULL);
-}
-
-static void
-on_connection(evutil_socket_t fd, short what, void *arg)
-{
-	struct listener *l = arg;
-	struct addr from;
-	int i, got;
-
-	(void)what;
-	for (i = 0; i < ACCEPT_MAX; i++) {
-		memset(&from, 0, sizeof(from));
-		from.len = sizeof(from.u);
-		got = accept4(fd, &from.u.sa, &from.len,
-		    SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (got != -1) {
-			l->accepted(l->arg, got, &from);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-		    errno == ENOBUFS) {
-			log_error("%s: accept: %s", l->name, strerror(errno));
-			event_del(&l->ev);
-			timer_set(&l->retry, NO_FILES_MS);
-		}
-		return;
-	}
-}
-
-struct listener *
-listener_new(struct loop *loop, int fd, const char *name,
-    listen_accepted *accepted, void *arg)
-{
-	struct listener *l = xcalloc(1, sizeof(*l));
-
-	l->loop = loop;
-	l->fd = fd;
-	l->name = xstrdup(name);
-	l->accepted = accepted;
-	l->arg = arg;
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	timer_init(&l->retry, loop, on_retry, l);
-	event_assign(&l->ev, loop_base(loop), fd, EV_READ | EV_PERSIST,
-	    on_connection, l);
-	event_add(&l->ev, NULL);
-	return l;
-}
-
-void
-listener_free(struct listener *l)
-{
-	if (l == NULL)
-		return;
-	event_del(&l->ev);
-	timer_clear(&l->retry);
-	close(l->fd);
-	free(l->name);
-	free(l);
 }
