@@ -39,7 +39,8 @@ listen_check(const char *value)
 	    "inet:ADDRESS:PORT with an IP address (IPv6 in brackets)";
 }
 
-/* A socket that nobody listens on any more makes room. */
+/* A socket that nobody listens on any more makes room; one whose queue is full
+ * has somebody, and is not waited for. */
 static void
 clear_path(const struct addr *a)
 {
@@ -48,7 +49,8 @@ clear_path(const struct addr *a)
 
 	if (lstat(a->u.un.sun_path, &st) == -1 || !S_ISSOCK(st.st_mode))
 		return;
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0)) == -1)
 		return;
 	if (connect(fd, &a->u.sa, a->len) == -1 && errno == ECONNREFUSED)
 		unlink(a->u.un.sun_path);
@@ -70,11 +72,10 @@ listen_bind(const char *address, char *error, size_t size)
 		clear_path(&a);
 	fd = socket(addr_family(&a), SOCK_STREAM | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, 0);
-	if (fd != -1) {
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-		if (bind(fd, &a.u.sa, a.len) == 0 && listen(fd, BACKLOG) == 0)
-			return fd;
-	}
+	if (fd != -1 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+	    sizeof(on)) == 0 && bind(fd, &a.u.sa, a.len) == 0 &&
+	    listen(fd, BACKLOG) == 0)
+		return fd;
 	snprintf(error, size, "%s: %s", address, strerror(errno));
 	if (fd != -1)
 		close(fd);
