@@ -1,6 +1,6 @@
 /*
  * job.h - a delivery as the master has it; shared by job.c, dispatch.c,
- * forward.c and overdue.c, and by nobody else.
+ * dispatch_child.c, forward.c and overdue.c, and by nobody else.
  *
  * A submitter's DELIVER is a job: its own root.  Each FORWARD makes a leg of
  * it, a job of another relay that answers some of the root's recipients.  Legs

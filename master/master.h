@@ -491,7 +491,7 @@ void		 door_end(struct door *, int64_t drain_limit_ms);
 /* At the end of the turn, with all its processes. */
 void		 door_free(struct door *);
 
-/* ---- dispatch.c ---- */
+/* ---- dispatch.c, dispatch_child.c ---- */
 
 void	 dispatch_deliver(struct submitter *, const struct frame *,
 	    const void *bytes, int fd);
