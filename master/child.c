@@ -5,6 +5,8 @@
  * Its end has two signs, the closed socket and the exit status, in any order;
  * gone() is called when both are there, and by then all it wrote was handed
  * out.  A child that does not follow is killed.
+ *
+ * LONG: one state machine from the start of a process to its end
  */
 #include "master.h"
 

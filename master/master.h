@@ -26,6 +26,8 @@
  *	metrics		what was counted, for Prometheus
  *	operator, sender, probe, sandbox_test, top
  *			the nexthop command's side
+ *
+ * LONG: what each file of the folder offers, a part for each
  */
 #ifndef MASTER_H
 #define MASTER_H

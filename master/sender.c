@@ -4,6 +4,8 @@
  * what was not is told apart from it.  When another one takes its place (DRAIN)
  * a new connection takes further messages, and the old one ends with its last
  * answer.
+ *
+ * LONG: all of it knows which messages are sent, and by which link
  */
 #include "master.h"
 

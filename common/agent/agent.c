@@ -1,6 +1,8 @@
 /*
  * agent.c - the skeleton: finds the front, keeps count of deliveries, sees to
  * it that every recipient is answered once.
+ *
+ * LONG: one count of open deliveries decides when it rests and ends
  */
 #include "agent/agent.h"
 

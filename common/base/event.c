@@ -1,6 +1,8 @@
 /*
  * event.c - a line of the log with a name and fields, in the form that the log
  * has.  The journal gets both: fields, and the line of text as its MESSAGE.
+ *
+ * LONG: each field as text, as JSON and for the journal, side by side
  */
 #include "base/event.h"
 

@@ -1,6 +1,8 @@
 /*
  * work.c - a delivery: what its envelope asks for, one request after the other
  * until all recipients are answered.
+ *
+ * LONG: the steps of one delivery, from its envelope to its answers
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,8 @@
  * answers to a message are awaited, and while the client does not take what it
  * was told, nothing is taken; what comes is kept up to a limit, then left in
  * the socket.
+ *
+ * LONG: one set of waits and limits says what is read when
  */
 #include "intake/session.h"
 
