@@ -34,6 +34,12 @@ class Gone(Exception):
     pass
 
 
+def say(text):
+    """One write: others may append to the same file."""
+    sys.stdout.write(text + '\n')
+    sys.stdout.flush()
+
+
 def unescape(text):
     return text.encode('utf-8', 'surrogateescape').decode(
         'unicode_escape').encode('latin-1')
@@ -62,7 +68,7 @@ class Client:
         except ConnectionResetError:
             line = b''
         if not line:
-            print('(closed)', flush=True)
+            say('(closed)')
             raise Gone
         return line
 
@@ -70,8 +76,7 @@ class Client:
         while True:
             line = self.line()
             if show is True or (show == 'bad' and line[:1] not in b'23'):
-                print(line.rstrip(b'\r\n').decode('utf-8', 'replace'),
-                      flush=True)
+                say(line.rstrip(b'\r\n').decode('utf-8', 'replace'))
             if line[3:4] != b'-':
                 return
 
@@ -79,7 +84,7 @@ class Client:
         word, _, rest = step.partition(' ')
         if step == '??':
             while True:
-                print(self.line().rstrip(b'\r\n').decode(), flush=True)
+                say(self.line().rstrip(b'\r\n').decode())
         elif step[:1] == '?':
             for _ in range(int(step[1:] or 1)):
                 self.reply()
