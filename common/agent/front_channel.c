@@ -1,8 +1,6 @@
 /*
  * front_channel.c - envelopes from nexthop-master over the inherited
  * socketpair, answers back as frames (nexthop-agent(7)).
- *
- * LONG: frames in and frames out, all of one channel
  */
 #include <signal.h>
 #include <stdio.h>
