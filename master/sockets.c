@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/acceptor.h"
 
 #define BACKLOG		4096	/* the system has its own limit, too */
 
@@ -171,15 +172,13 @@ bind_unix(int fd, const struct addr *a, const struct socket_look *look,
 	int bound;
 
 	old = umask(0177);	/* for its owner alone until set_look() */
-	bound = bind(fd, &a->u.sa, a->len);
+	bound = acceptor_listen(fd, a, BACKLOG);
 	umask(old);
 	if (bound == -1) {
 		snprintf(error, size, "%s: bind: %s", path, strerror(errno));
 		return -1;
 	}
-	if (listen(fd, BACKLOG) == -1)
-		snprintf(error, size, "%s: listen: %s", path, strerror(errno));
-	else if (set_look(path, look, error, size) == 0)
+	if (set_look(path, look, error, size) == 0)
 		return 0;
 	unlink(path);
 	return -1;
@@ -189,13 +188,7 @@ static int
 bind_inet(int fd, const struct addr *a, const char *text, char *error,
     size_t size)
 {
-	int on = 1;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	/* 0.0.0.0 and :: are two addresses, whatever the system's default. */
-	if (addr_family(a) == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, &a->u.sa, a->len) == 0 && listen(fd, BACKLOG) == 0)
+	if (acceptor_listen(fd, a, BACKLOG) == 0)
 		return 0;
 	snprintf(error, size, "%s: %s", text, strerror(errno));
 	return -1;
@@ -342,8 +335,13 @@ sockets_adopt(struct sockets *s, int fd, enum socket_whose whose, char *error,
 		close(fd);
 		return -1;
 	}
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
+	    fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == -1) {
+		snprintf(error, size, "descriptor %d: %s", fd,
+		    strerror(errno));
+		close(fd);
+		return -1;
+	}
 	add(s, text, fd)->whose = whose;
 	return 0;
 }

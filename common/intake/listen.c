@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/acceptor.h"
 #include "net/addr.h"
 
 #define BACKLOG		1024
@@ -61,7 +62,7 @@ int
 listen_bind(const char *address, char *error, size_t size)
 {
 	struct addr a;
-	int fd, on = 1;
+	int fd;
 
 	if (parse(address, &a) == -1) {
 		snprintf(error, size, "%s: %s", address,
@@ -72,9 +73,7 @@ listen_bind(const char *address, char *error, size_t size)
 		clear_path(&a);
 	fd = socket(addr_family(&a), SOCK_STREAM | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, 0);
-	if (fd != -1 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
-	    sizeof(on)) == 0 && bind(fd, &a.u.sa, a.len) == 0 &&
-	    listen(fd, BACKLOG) == 0)
+	if (fd != -1 && acceptor_listen(fd, &a, BACKLOG) == 0)
 		return fd;
 	snprintf(error, size, "%s: %s", address, strerror(errno));
 	if (fd != -1)

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,6 +22,20 @@ struct acceptor {
 	acceptor_cb	*accepted;
 	void		*arg;
 };
+
+int
+acceptor_listen(int fd, const struct addr *a, int backlog)
+{
+	int on = 1;
+
+	if (addr_family(a) != AF_UNIX && setsockopt(fd, SOL_SOCKET,
+	    SO_REUSEADDR, &on, sizeof(on)) == -1)
+		return -1;
+	if (addr_family(a) == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
+	    IPV6_V6ONLY, &on, sizeof(on)) == -1)
+		return -1;
+	return bind(fd, &a->u.sa, a->len) == 0 ? listen(fd, backlog) : -1;
+}
 
 static void
 acceptor_watch(struct acceptor *a)

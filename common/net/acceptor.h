@@ -20,6 +20,12 @@
 struct acceptor;
 
 /*
+ * Binds and listens; an IPv6 socket takes IPv6 alone: 0.0.0.0 and :: are two
+ * addresses, whatever the system's default.  0, or -1 with errno.
+ */
+int		 acceptor_listen(int fd, const struct addr *, int backlog);
+
+/*
  * A client; its descriptor, non-blocking and closed on exec, is the callee's.
  * from lives as long as the call; of a client without a name only the family is
  * known.  The callee may pause the acceptor, and must not free it.
