@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #define MEMORY_MAX	(1024 * 1024)	/* beyond it, in a file */
@@ -30,20 +31,6 @@ spool_file(void)
 	if (fd == -1)
 		warn("temporary file in %s", dir);
 	return fd;
-}
-
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t did;
-
-	for (; n > 0; p += did, n -= (size_t)did)
-		if ((did = write(fd, p, n)) == -1) {
-			if (errno != EINTR)
-				return -1;
-			did = 0;
-		}
-	return 0;
 }
 
 /* A pipe, or anything else that can be read but once. */
@@ -71,13 +58,13 @@ read_stream(struct cli *c)
 			continue;
 		}
 		if ((fd == -1 && (fd = spool_file()) == -1) ||
-		    write_all(fd, mem, n) == -1) {
+		    file_write_all(fd, mem, n) == -1) {
 			warn("keeping the message in a temporary file");
 			goto fail;
 		}
 		n = 0;
 	}
-	if (fd != -1 && write_all(fd, mem, n) == -1) {
+	if (fd != -1 && file_write_all(fd, mem, n) == -1) {
 		warn("keeping the message in a temporary file");
 		goto fail;
 	}

@@ -211,17 +211,9 @@ print_options(const struct agent_ops *ops, const char *form)
 static int
 set_option(struct agent *a, const char *arg)
 {
-	const char *eq = strchr(arg, '=');
-	char name[128], error[512];
+	char error[512];
 
-	if (eq == NULL || (size_t)(eq - arg) >= sizeof(name)) {
-		warnx("option \"%.64s\": name=value expected", arg);
-		return -1;
-	}
-	memcpy(name, arg, (size_t)(eq - arg));
-	name[eq - arg] = '\0';
-	if (opts_set(a->opts, name, eq + 1, OPTS_LAST, error,
-	    sizeof(error)) == -1) {
+	if (opts_set_text(a->opts, arg, OPTS_LAST, error, sizeof(error)) == -1) {
 		warnx("%s", error);
 		return -1;
 	}

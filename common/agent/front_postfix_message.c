@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/front_postfix.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -38,20 +39,6 @@ cannot_read(struct job *j)
 		log_warning("%s: reading the queue file: %s",
 		    j->req.queue_id, strerror(errno));
 	job_refuse(j);
-}
-
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t did;
-
-	for (; n > 0; p += did, n -= (size_t)did)
-		if ((did = write(fd, p, n)) == -1) {
-			if (errno != EINTR)
-				return -1;
-			did = 0;
-		}
-	return 0;
 }
 
 /*
@@ -90,7 +77,7 @@ static int
 memory_to_file(struct job *j)
 {
 	if (open_file(j) == -1 ||
-	    write_all(j->body_fd, j->copy->bytes, j->body_len) == -1)
+	    file_write_all(j->body_fd, j->copy->bytes, j->body_len) == -1)
 		return -1;
 	job_free_copy(j);
 	return 0;
@@ -134,7 +121,7 @@ copy_piece(struct job *j)
 		cannot_read(j);
 		return -1;
 	}
-	if (j->copy == NULL && write_all(j->body_fd, to, (size_t)n) == -1) {
+	if (j->copy == NULL && file_write_all(j->body_fd, to, (size_t)n) == -1) {
 		cannot_copy(j);
 		return -1;
 	}
@@ -173,7 +160,7 @@ begin_copy(struct job *j, const char *start, size_t n)
 	open_memory(j);
 	if (j->copy != NULL)
 		memcpy(j->copy->bytes, start, n);
-	else if (open_file(j) == -1 || write_all(j->body_fd, start, n) == -1) {
+	else if (open_file(j) == -1 || file_write_all(j->body_fd, start, n) == -1) {
 		cannot_copy(j);
 		return;
 	}

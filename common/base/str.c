@@ -124,42 +124,6 @@ escape_one(const unsigned char *p, size_t n, char out[8])
 	return len;
 }
 
-size_t
-str_escape_as(enum str_shown how, char *to, size_t size, const void *from,
-    size_t n)
-{
-	const unsigned char	*p = from, *end = p + n;
-	size_t			 at = 0, len;
-	char			 one[8];
-
-	if (size == 0)
-		return 0;
-	while (p < end) {
-		len = plain_span(p, (size_t)(end - p), (uint8_t)how);
-		if (len >= size - at)
-			len = size - at - 1;
-		memcpy(to + at, p, len);
-		at += len;
-		p += len;
-		if (p == end || at == size - 1)
-			break;
-		p += escape_one(p, (size_t)(end - p), one);
-		len = strlen(one);
-		if (at + len >= size)
-			break;
-		memcpy(to + at, one, len);
-		at += len;
-	}
-	to[at] = '\0';
-	return at;
-}
-
-size_t
-str_escape(char *to, size_t size, const void *from, size_t n)
-{
-	return str_escape_as(SHOWN_LINE, to, size, from, n);
-}
-
 /* A character that is not plain, as in escape_one(). */
 static size_t
 json_one(const unsigned char *p, size_t n, char out[8])
@@ -181,8 +145,10 @@ json_one(const unsigned char *p, size_t n, char out[8])
 	return len == 0 ? 1 : len;
 }
 
-size_t
-str_json(char *to, size_t size, const void *from, size_t n)
+/* What is plain as it is, the rest as show_one() says. */
+static inline size_t
+show(char *to, size_t size, const void *from, size_t n, uint8_t kind,
+    size_t (*show_one)(const unsigned char *, size_t, char[8]))
 {
 	const unsigned char	*p = from, *end = p + n;
 	size_t			 at = 0, len;
@@ -191,7 +157,7 @@ str_json(char *to, size_t size, const void *from, size_t n)
 	if (size == 0)
 		return 0;
 	while (p < end) {
-		len = plain_span(p, (size_t)(end - p), JSON);
+		len = plain_span(p, (size_t)(end - p), kind);
 		if (len >= size - at)
 			len = size - at - 1;
 		memcpy(to + at, p, len);
@@ -199,7 +165,7 @@ str_json(char *to, size_t size, const void *from, size_t n)
 		p += len;
 		if (p == end || at == size - 1)
 			break;
-		p += json_one(p, (size_t)(end - p), one);
+		p += show_one(p, (size_t)(end - p), one);
 		len = strlen(one);
 		if (at + len >= size)
 			break;
@@ -208,6 +174,25 @@ str_json(char *to, size_t size, const void *from, size_t n)
 	}
 	to[at] = '\0';
 	return at;
+}
+
+size_t
+str_escape_as(enum str_shown how, char *to, size_t size, const void *from,
+    size_t n)
+{
+	return show(to, size, from, n, (uint8_t)how, escape_one);
+}
+
+size_t
+str_escape(char *to, size_t size, const void *from, size_t n)
+{
+	return str_escape_as(SHOWN_LINE, to, size, from, n);
+}
+
+size_t
+str_json(char *to, size_t size, const void *from, size_t n)
+{
+	return show(to, size, from, n, JSON, json_one);
 }
 
 int

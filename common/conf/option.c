@@ -189,6 +189,23 @@ opts_set(struct opts *o, const char *name, const char *value,
 	return 0;
 }
 
+int
+opts_set_text(struct opts *o, const char *text, enum opts_again again,
+    char *error, size_t error_size)
+{
+	const char *eq = strchr(text, '=');
+	char name[512];
+
+	if (eq == NULL || (size_t)(eq - text) >= sizeof(name)) {
+		snprintf(error, error_size, "option \"%.64s\": name=value "
+		    "expected", text);
+		return -1;
+	}
+	memcpy(name, text, (size_t)(eq - text));
+	name[eq - text] = '\0';
+	return opts_set(o, name, eq + 1, again, error, error_size);
+}
+
 static size_t
 field_count(const struct opt_row *row, const void *field)
 {

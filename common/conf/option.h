@@ -135,6 +135,9 @@ enum opts_again {
  */
 int	opts_set(struct opts *, const char *name, const char *value,
 	    enum opts_again, char *error, size_t error_size);
+/* The same from "name=value". */
+int	opts_set_text(struct opts *, const char *text, enum opts_again,
+	    char *error, size_t error_size);
 
 /* After the last opts_set(): required options and the table's own check.
  * Returns the number of faults reported. */

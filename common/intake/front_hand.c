@@ -237,17 +237,9 @@ usage(int status)
 static int
 set_option(struct hand *h, const char *arg)
 {
-	const char *eq = strchr(arg, '=');
-	char name[512], error[512];
+	char error[512];
 
-	if (eq == NULL || (size_t)(eq - arg) >= sizeof(name)) {
-		warnx("option \"%.64s\": name=value expected", arg);
-		return -1;
-	}
-	memcpy(name, arg, (size_t)(eq - arg));
-	name[eq - arg] = '\0';
-	if (opts_set(h->opts, name, eq + 1, OPTS_LAST, error,
-	    sizeof(error)) == -1) {
+	if (opts_set_text(h->opts, arg, OPTS_LAST, error, sizeof(error)) == -1) {
 		warnx("%s", error);
 		return -1;
 	}

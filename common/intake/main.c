@@ -19,20 +19,15 @@
 static int
 try_cage(struct opts *opts, int argc, char **argv)
 {
-	char name[64], error[512];
-	const char *value;
+	char error[512];
 	int i;
 
-	for (i = 2; i < argc; i++) {
-		value = strchr(argv[i], '=');
-		snprintf(name, sizeof(name), "%.*s", value == NULL ? 0 :
-		    (int)(value - argv[i]), argv[i]);
-		if (value == NULL || opts_set(opts, name, value + 1, OPTS_LAST,
-		    error, sizeof(error)) == -1) {
-			warnx("%s", value == NULL ? argv[i] : error);
+	for (i = 2; i < argc; i++)
+		if (opts_set_text(opts, argv[i], OPTS_LAST, error,
+		    sizeof(error)) == -1) {
+			warnx("%s", error);
 			return EX_CONFIG;
 		}
-	}
 	return cage_test(&intake_cage, opts_values(opts));
 }
 

@@ -10,6 +10,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "mail/frame.h"
 
 #define WRITE_BYTES	(64 * 1024)	/* gathered before a write */
@@ -133,20 +134,6 @@ move_to_file(struct spool *s)
 	return 0;
 }
 
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t did;
-
-	for (; n > 0; p += did, n -= (size_t)did)
-		if ((did = write(fd, p, n)) == -1) {
-			if (errno != EINTR)
-				return -1;
-			did = 0;
-		}
-	return 0;
-}
-
 /* What is gathered goes to the descriptor; `error` is set where it cannot. */
 static void
 flush(struct spool *s)
@@ -157,7 +144,7 @@ flush(struct spool *s)
 		return;
 	if ((s->fd == -1 && open_fd(s, n) == -1) ||
 	    (!s->is_file && !fits_memory(s, n) && move_to_file(s) == -1) ||
-	    write_all(s->fd, buf_data(&s->buf), n) == -1) {
+	    file_write_all(s->fd, buf_data(&s->buf), n) == -1) {
 		s->error = errno;
 		buf_clear(&s->buf);
 		return;

@@ -22,6 +22,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "route/sts_policy.h"
 #include "route/sts_record.h"
@@ -62,23 +63,6 @@ format(struct buf *b, const char *domain, const struct sts_policy *policy,
 }
 
 static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t did;
-
-	while (n > 0) {
-		did = write(fd, p, n);
-		if (did == -1 && errno == EINTR)
-			continue;
-		if (did == -1)
-			return -1;
-		p += did;
-		n -= (size_t)did;
-	}
-	return 0;
-}
-
-static int
 write_temporary(int folder, const char *name, const struct buf *b,
     struct timespec *mtime_r)
 {
@@ -88,7 +72,7 @@ write_temporary(int folder, const char *name, const struct buf *b,
 
 	if (fd == -1)
 		return -1;
-	if (write_all(fd, buf_data(b), buf_len(b)) == -1 ||
+	if (file_write_all(fd, buf_data(b), buf_len(b)) == -1 ||
 	    fstat(fd, &st) == -1)
 		error = errno;
 	else
