@@ -197,10 +197,11 @@ sys.stdout.write("Subject: x\r\n\r\n" + "".join("%070d\r\n" % i for i in range(6
 	dd if=/dev/zero of="$Q/filler" bs=1M count=5 2>/dev/null
 	postconf -c "$PF" -e 'defer_transports ='
 	postfix -c "$PF" reload 2>/dev/null
-	sleep 1
-	postqueue -c "$PF" -f
-	pf_logged 1 'dsn=4.3.0, status=deferred \(local error: copying the message: No space left on device\)'
+	# By itself, and by each flush.
+	nh_until 30 eval 'sleep 1; postqueue -c "$PF" -f; grep -q "dsn=4.3.0, status=deferred (local error: copying the message: No space left on device)" "$PFLOG"'
 	took_mail 0
+	# What had been copied had made room for defer(8) before it was asked.
+	pf_logged 0 'bounce.*No space left'
 	rm "$Q/filler"
 	# A flush may come while qmgr(8) still puts the message away.
 	nh_until 30 eval 'sleep 1; postqueue -c "$PF" -f; pf_logs 1 status=sent'

@@ -95,11 +95,18 @@ job_free_copy(struct job *j)
 	j->memory = 0;
 }
 
+/* What there is of the copy goes first: defer(8) needs room to write it down. */
 static void
 cannot_copy(struct job *j)
 {
+	const char *why = strerror(errno);
+
+	if (j->body_fd != -1)
+		close(j->body_fd);
+	j->body_fd = -1;
+	job_free_copy(j);
 	job_fail(j, CAUSE_LOCAL_ERROR, arena_printf(j->arena,
-	    "copying the message: %s", strerror(errno)));
+	    "copying the message: %s", why));
 }
 
 /* The next piece is in the message; -1: an answer was given. */
