@@ -71,11 +71,6 @@ got_env()
 
 # ---- Postfix ----
 
-kept_is()
-{
-	[[ $(find "$D/kept" -type f | wc -l) -eq $1 ]]
-}
-
 @test "Postfix lmtp(8): octets, several recipients, refusals bounce, DSN goes on" {
 	pf_layout
 	PF_SERVICES=('lmtp unix - - n - - lmtp')

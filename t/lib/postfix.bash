@@ -92,7 +92,8 @@ pf_conf()
 		[[ ${#PF_SERVICES[@]} -eq 0 ]] ||
 			printf '%s\n' "${PF_SERVICES[@]}"
 	} >"$PF/master.cf"
-	printf '#!/bin/sh\ncat >%s/kept/$$\n' "$D" >"$D/keep"
+	# A report has its name once it is whole.
+	printf '#!/bin/sh\ncd %s/kept && cat >.$$ && mv .$$ $$\n' "$D" >"$D/keep"
 	chmod 755 "$D/keep"
 }
 
@@ -295,7 +296,7 @@ pf_kept()
 
 kept_is()
 {
-	[[ $(find "$D/kept" -type f | wc -l) -eq $1 ]]
+	[[ $(find "$D/kept" -type f ! -name '.*' | wc -l) -eq $1 ]]
 }
 
 pf_kept_is()
