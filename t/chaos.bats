@@ -38,6 +38,40 @@ chaos()
 	grep -E '^submitted: taken [1-9][0-9]' out
 }
 
+# web_start FLAG...: the web server of the run, journal in $D/j, port in $port.
+web_start()
+{
+	nh_spawn python3 -B "$NH_ROOT/t/chaos/web.py" --port="$port" \
+		--journal="$D/j" --keys "$@" 2>>"$D/err.web"
+	WEB=$NH_PID
+	nh_until 20 nh_listens "$port"
+}
+
+# give MESSAGE RCPT...: to the web server; prints classes of answers.
+give()
+{
+	"$NH_BUILD/libexec/nexthop/http" -o url="http://127.0.0.1:$port/" \
+		--output=tsv --from=s@x.test "${@:2}" <"$1" | cut -f2
+}
+
+@test "the web server: a key that comes again is no copy, kill -9 or not" {
+	port=$(nh_free_port)
+	touch "$D/j"
+	printf 'Message-ID: <m1@x>\r\n\r\nhi\r\n' >m1
+	printf 'Message-ID: <m2@x>\r\n\r\nhi\r\n' >m2
+	web_start --fault=mute:100
+	[[ $(give m1 a@x.test b@x.test) == $'transient\ntransient' ]]
+	kill -9 "$WEB"; wait "$WEB" || true
+	web_start
+	[[ $(give m1 a@x.test b@x.test) == $'delivered\ndelivered' ]]
+	[[ $(give m1 a@x.test) == delivered ]]
+	kill -9 "$WEB"; wait "$WEB" || true
+	web_start --fault=429:100
+	[[ $(give m2 a@x.test) == transient ]]
+	cut -d' ' -f1-3 "$D/j" >rows
+	printf '%s\n' 'm1@x 4 2' 'm1@x 4 0' 'm1@x 4 1' | diff - rows
+}
+
 @test "a relay that says it delivered and did not is found" {
 	run -1 "$CHAOS" --time=1 --seed=1 --events=reload --cells=native \
 		--relays=liar

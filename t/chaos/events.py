@@ -71,22 +71,31 @@ def all_agents(sig):
     return do
 
 
+SEED_FLAG = {"web": "--seed"}
+
+
 def flags(daemon, *given):
-    """A sink that is started again with other flags, and then as it was."""
+    """A server that is started again with other flags, and then as it was."""
     def do(world, rng):
         if daemon not in world.daemons:
             raise Absent
         argv = getattr(world, daemon + "_argv")
-        world.restart(daemon, argv("-S", str(rng.randrange(1, 1 << 30)),
-                                   *given))
+        world.restart(daemon, argv(SEED_FLAG.get(daemon, "-S"),
+                                   str(rng.randrange(1, 1 << 30)), *given))
         return lambda: world.restart(daemon, argv())
     return do
 
 
-def proxy(mode, delay_s=0.0):
+def faults(*given):
+    """Of the web server: kinds and percentages."""
+    return flags("web", *["--fault=" + text for text in given])
+
+
+def proxy(mode, delay_s=0.0, name="proxy"):
     def do(world, rng):
-        world.proxy.set(mode, delay_s)
-        return lambda: world.proxy.set("pass")
+        it = getattr(world, name)
+        it.set(mode, delay_s)
+        return lambda: it.set("pass")
     return do
 
 
@@ -112,6 +121,14 @@ def little_memory(who):
         size = int(pages[0]) * os.sysconf("SC_PAGE_SIZE")
         return world.limit(pid, "as",
                            size + rng.randrange(0, 1 << 18, 4096))
+    return do
+
+
+def scarce_memory(who):
+    """A control group in which the kernel kills it soon."""
+    def do(world, rng):
+        return world.memory.starve(who(world, rng), rng.choice(
+            (0, 1 << 16, 1 << 19, 1 << 21)))
     return do
 
 
@@ -145,9 +162,10 @@ def crash(world, rng):
 
 
 BOTH, NATIVE, POSTFIX = ("native", "postfix"), ("native",), ("postfix",)
-OURS = agent("smtp-static", "smtp-mx", "lmtp", "pipe")
+OURS = agent("smtp-static", "smtp-mx", "lmtp", "pipe", "http")
 SMTP = agent("smtp-static", "smtp-mx", "lmtp")
 PIPE = agent("pipe")
+HTTP = agent("http")
 MASTER = the("master")
 DOOR = agent("intake-lmtp")
 
@@ -177,6 +195,14 @@ FAILURES = [
     (NATIVE, "agent", OURS, "recvmmsg", "ENOMEM"),
     (NATIVE, "agent", PIPE, "clone,clone3,vfork,fork", "EAGAIN"),
     (NATIVE, "agent", PIPE, "pipe,pipe2", "EMFILE"),
+    (NATIVE, "agent", HTTP, "socket", "EMFILE"),
+    (NATIVE, "agent", HTTP, "connect", "EADDRNOTAVAIL"),
+    (NATIVE, "agent", HTTP, "pread64", "EIO"),
+    (NATIVE, "agent", HTTP, "write,writev,sendto,sendmsg", "EAGAIN"),
+    (NATIVE, "agent", HTTP, "write,writev,sendto,sendmsg", "ECONNRESET"),
+    (NATIVE, "agent", HTTP, "read,readv,recvfrom,recvmsg", "ECONNRESET"),
+    (NATIVE, "agent", HTTP, "read,readv,recvfrom,recvmsg", "EINTR"),
+    (NATIVE, "agent", HTTP, "epoll_ctl", "ENOMEM"),
     (NATIVE, "master", MASTER, "sendmmsg", "ENOBUFS"),
     (NATIVE, "master", MASTER, "sendmmsg", "ETOOMANYREFS"),
     (NATIVE, "master", MASTER, "sendmmsg", "EAGAIN"),
@@ -214,7 +240,8 @@ FAILURES = [
 
 def inject_rows():
     """One tracer at a time: a process can have one."""
-    return [Event("inject-%s-%s-%s" % (who, calls.split(",")[0], error),
+    return [Event("inject-%s-%s-%s" % ("http" if find is HTTP else who,
+                                       calls.split(",")[0], error),
                   "system calls fail", fail(find, calls, error), (1, 4), 0.4,
                   key="trace-" + who, cells=cells)
             for cells, who, find, calls, error in FAILURES]
@@ -235,6 +262,8 @@ EVENTS = [
           send(the("store"), KILL), weight=2),
     Event("kill-tls", "SIGKILL to the SMTP server with TLS",
           send(the("tls"), KILL)),
+    Event("kill-web", "SIGKILL to the web server", send(the("web"), KILL),
+          weight=2),
     Event("kill-dns", "SIGKILL to the name server", send(the("dns"), KILL)),
     Event("term-agent", "SIGTERM to an agent", send(agent(), TERM),
           weight=2, cells=BOTH),
@@ -256,6 +285,7 @@ EVENTS = [
     Event("stop-sink", "SIGSTOP, SIGCONT", stop(the("sink")), (0.5, 9),
           cells=BOTH),
     Event("stop-store", "SIGSTOP, SIGCONT", stop(the("store")), (0.5, 9)),
+    Event("stop-web", "SIGSTOP, SIGCONT", stop(the("web")), (0.5, 9)),
     Event("stop-dns", "SIGSTOP, SIGCONT", stop(the("dns")), (0.5, 5)),
     Event("sink-slow", "each reply late", flags("sink", "-d", "300"),
           (1, 5), key="sink", cells=BOTH),
@@ -282,6 +312,22 @@ EVENTS = [
     Event("store-refuses", "4xx for some recipients", flags(
         "store", "-r", "rcpt:20:450", "-r", "dot:20:452"), (1, 4),
         key="store"),
+    Event("web-slow", "each response late", flags("web", "--delay=400"),
+          (1, 5), key="web"),
+    Event("web-tarpit", "responses to what is taken later than the client "
+          "waits", flags("web", "--late=8000"), (3, 9), key="web"),
+    Event("web-refuses", "429 and 5xx, by status, by reply, for some "
+          "recipients, before it has read all", faults(
+              "429:10", "500:5", "503:10", "reply:10", "some:20", "early:10"),
+          (1, 4), key="web"),
+    Event("web-cut", "responses cut in the middle", faults(
+        "head:15", "body:15", "noise:5"), (1, 4), key="web"),
+    Event("web-mute", "hangs up in place of the response",
+          faults("mute:15", "reset:15"), (1, 4), key="web"),
+    Event("web-hangs-up", "in the middle of the request", faults("leave:30"),
+          (1, 4), key="web"),
+    Event("web-narrow", "3 requests a connection, which it does not say",
+          flags("web", "--requests=3"), (1, 5), key="web"),
     Event("proxy-reset", "connections are reset", proxy("reset"), (0.3, 2),
           key="proxy", cells=BOTH),
     Event("proxy-cut", "... after so many octets", proxy("cut"), (1, 4),
@@ -292,6 +338,14 @@ EVENTS = [
           key="proxy", cells=BOTH),
     Event("proxy-shut", "nobody listens", proxy("shut"), (0.3, 4),
           key="proxy", cells=BOTH),
+    Event("webproxy-reset", "connections are reset", proxy(
+        "reset", name="webproxy"), (0.3, 2), 0.5, key="webproxy"),
+    Event("webproxy-cut", "... after so many octets", proxy(
+        "cut", name="webproxy"), (1, 4), key="webproxy"),
+    Event("webproxy-still", "nothing goes through", proxy(
+        "still", name="webproxy"), (1, 9), key="webproxy"),
+    Event("webproxy-shut", "nobody listens", proxy(
+        "shut", name="webproxy"), (0.3, 4), 0.5, key="webproxy"),
     Event("files-agent", "descriptors used up", few_files(agent(), 4),
           (1, 5), 2, cells=BOTH),
     Event("files-master", "descriptors used up", few_files(
@@ -302,6 +356,12 @@ EVENTS = [
           (1, 4), cells=BOTH),
     Event("memory-master", "address space used up", little_memory(
         the("master")), (1, 4)),
+    Event("oom-agent", "the memory of its control group used up",
+          scarce_memory(agent()), (1, 4), 2),
+    Event("oom-master", "the memory of its control group used up",
+          scarce_memory(the("master")), (1, 4)),
+    Event("oom-intake", "the memory of its control group used up",
+          scarce_memory(DOOR), (1, 4)),
     Event("disk", "the disk of the log is full", full_disk, (1, 5), 2,
           cells=BOTH),
 ] + inject_rows()

@@ -92,7 +92,9 @@ class Native:
         books = self.ledger
         return ["messages %d, attempts %d" % (books.numbers, len(books.rows)),
                 "answers: " + ", ".join("%s %d" % kv for kv in
-                                        books.answered.items())]
+                                        books.answered.items()),
+                "memory: %s, killed for it %d" % (
+                    self.world.memory.text, self.world.memory.kills)]
 
     def unsettled(self):
         """Messages that were never delivered."""

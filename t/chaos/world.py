@@ -6,17 +6,19 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 from common import BUILD, ROOT, Failed, free_port, need
 from hands import (CRASH_TEXT, Absent, Daemon, Hands, children, command,
                    is_alive, signal_to)
+from memory import Memory
 from proxy import Proxy
 
 DNSD = BUILD + "/t/bench/dnsd"
 LOG_MAX = 12 << 20
 LATE_MS = "15"                  # replies: so that deliveries are open
-AGENTS = ("smtp-static", "smtp-mx", "lmtp", "pipe", "agent.py",
+AGENTS = ("smtp-static", "smtp-mx", "lmtp", "pipe", "http", "agent.py",
           "intake-lmtp")
 
 # name: weight, messages that may be open; what follows "type =".
@@ -52,7 +54,22 @@ RELAYS = {
         args = %(root)s/t/chaos/keep %(folder)s/steady/journal.run
         timeout = 10
         max_processes = 4"""),
+    "hook": (1.5, 40, """http
+        url = http://127.0.0.1:%(web)d/in
+        timeout = 6
+        queue_timeout = 8
+        idle_timeout = 2
+        concurrent_connections = 6"""),
+    "keyless": (1.5, 40, """http
+        url = http://127.0.0.1:%(webproxy)d/in
+        format = json
+        idempotency_key = no
+        timeout = 6
+        queue_timeout = 8
+        idle_timeout = 2
+        concurrent_connections = 6"""),
 }
+NOT_SMTP = ("front", "run", "hook", "keyless", "liar")
 
 # A door to the relay direct; what is large goes to the disk that gets full.
 INTAKE = """
@@ -129,6 +146,7 @@ class World(Hands):
         self.make_journals()
         self.ports = {"sink": free_port(), "proxy": free_port(),
                       "dns": free_port(), "tls": free_port(),
+                      "web": free_port(), "webproxy": free_port(),
                       "folder": folder, "root": ROOT}
         known = {**RELAYS, "liar": (1, 50, LIAR)}
         if not os.access(DNSD, os.X_OK) and "mx" in relays:
@@ -143,6 +161,9 @@ class World(Hands):
         self.write_conf({name: known[name][2] for name in relays})
         self.log = open(self.log_path, "a")
         self.proxy = Proxy(self.ports["proxy"], self.ports["sink"], seed)
+        self.webproxy = Proxy(self.ports["webproxy"], self.ports["web"],
+                              seed + 1)
+        self.memory = Memory()
         self.daemons = {
             "sink": Daemon("sink", self.sink_argv(), self.err),
             "store": Daemon("store", self.store_argv(), self.err),
@@ -152,6 +173,8 @@ class World(Hands):
         }
         if "secure" in relays:
             self.daemons["tls"] = Daemon("tls", self.tls_argv(), self.err)
+        if "hook" in relays or "keyless" in relays:
+            self.daemons["web"] = Daemon("web", self.web_argv(), self.err)
         if "mx" in relays:
             self.daemons["dns"] = Daemon("dns", [
                 DNSD, "--port-file=" + folder + "/dns.port", "--port=%d" %
@@ -159,7 +182,8 @@ class World(Hands):
 
     def make_journals(self):
         self.journals = [self.folder + "/steady/journal." + name
-                         for name in ("sink", "store", "run", "tls")]
+                         for name in ("sink", "store", "run", "tls",
+                                      "web")]
         for path in self.journals:
             with open(path, "w"):
                 pass
@@ -171,7 +195,7 @@ class World(Hands):
         for name in relays:
             lines = "[relay %s]\ntype = %s\n%s\n" % (
                 name, relays[name] % self.ports, TIMES)
-            if name not in ("front", "run", "liar"):
+            if name not in NOT_SMTP:
                 lines += SMTP_TIMES + "\n"
             text += "\n".join(line.strip() for line in lines.split("\n"))
         if self.has_intake:
@@ -197,10 +221,16 @@ class World(Hands):
                 "127.0.0.1:%d" % self.ports["tls"], "-j", self.journals[3],
                 "-d", LATE_MS, *flags]
 
+    def web_argv(self, *flags):
+        return [sys.executable, "-B", os.path.join(ROOT, "t/chaos/web.py"),
+                "--port=%d" % self.ports["web"], "--keys",
+                "--journal=" + self.journals[4], "--delay=" + LATE_MS, *flags]
+
     # --- start and end ---
 
     def start(self):
         self.proxy.start()
+        self.webproxy.start()
         self.supervisor.start()
 
     def look(self):
@@ -219,6 +249,7 @@ class World(Hands):
     def stop(self):
         """All of it; the names of processes that did not end."""
         self.undo_traces()
+        self.memory.close()
         self.want_nothing()
         for pid in self.ours():
             signal_to(pid, signal.SIGCONT)
@@ -231,7 +262,7 @@ class World(Hands):
         left = ["%d %s" % (p, command(p)) for p in self.with_our_log()]
         for name in self.daemons:
             left += self.end(name, 5)
-        self.proxy.is_ending = True
+        self.proxy.is_ending = self.webproxy.is_ending = True
         self.end_supervision()
         for pid in self.with_our_log():
             signal_to(pid, signal.SIGKILL)
