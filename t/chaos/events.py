@@ -128,7 +128,7 @@ def scarce_memory(who):
     """A control group in which the kernel kills it soon."""
     def do(world, rng):
         return world.memory.starve(who(world, rng), rng.choice(
-            (0, 1 << 16, 1 << 19, 1 << 21)))
+            (0, 0, 1 << 15, 1 << 17)))
     return do
 
 

@@ -20,8 +20,8 @@ deb_machine='
 	echo force-unsafe-io >etc/dpkg/dpkg.cfg.d/test
 	ip link set lo up
 '
-deb_environment='env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
-    LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive'
+deb_environment='env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root'
+deb_environment+=' LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive'
 
 # deb_unshare SCRIPT FROM: SCRIPT, to run inside, and FROM, which makes the
 # machine and begins with it.
@@ -30,7 +30,9 @@ deb_unshare()
 	export OUT=$BATS_TEST_TMPDIR/out BASE=$BATS_TEST_TMPDIR/root DEBS
 
 	mkdir -p "$OUT" "$BASE"
-	printf '%s\n' "set -euo pipefail" "$1" >"$OUT/script"
+	rm -f "$OUT/end"
+	printf '%s\n' "set -euo pipefail" "$1" 'touch /run/test/end' \
+		>"$OUT/script"
 	exec unshare --mount --net --pid --uts --ipc --cgroup --fork \
 		--kill-child bash -euc "$deb_machine $2" 3>&-
 }
@@ -39,7 +41,17 @@ deb_unshare()
 deb_root()
 {
 	(deb_unshare "$1" "mount --rbind /dev dev
-	exec chroot . $deb_environment bash run/test/script")
+	exec chroot . $deb_environment bash run/test/script") || return
+	deb_has_ended
+}
+
+# The script was run, to its last line.
+deb_has_ended()
+{
+	[[ -e $BATS_TEST_TMPDIR/out/end ]] || {
+		echo "the script did not come to its end"
+		return 1
+	}
 }
 
 # deb_boot SCRIPT: the same in a machine that systemd has started.
@@ -84,7 +96,7 @@ deb_boot()
 	kill -9 "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null || :
 	cat "$out.log" "$out/log" || :
-	[[ $(cat "$out/done") == 0 ]]
+	[[ $(cat "$out/done") == 0 ]] && deb_has_ended
 }
 
 # Parts of such scripts.
