@@ -156,6 +156,7 @@ is_caged()
 	relay = bh
 	EOC
 	nh_start
+	nh_until 30 nh_field_is in state ready
 	for name in mx static lmtp http bh pipe; do
 		is_caged "$name" 2 || { echo "$name"; return 1; }
 	done
@@ -269,7 +270,7 @@ start_without()
 		"$NH_BUILD/sbin/nexthop-master" -c "$CONF" --foreground \
 		>>"$LOG" 2>&1 </dev/null 3>&- &
 	MASTER=$!
-	nh_until 25 nh_is_up
+	nh_until 30 nh_is_up
 }
 
 NO_SECCOMP=(seccomp prctl:22)
@@ -308,7 +309,7 @@ NO_SECCOMP=(seccomp prctl:22)
 		[[ $output == *'sandbox: required, but this kernel has no '* ]]
 	done
 	start_without landlock_create_ruleset -- 'sandbox = require' || :
-	nh_until 5 nh_logged 'sandbox: required, but this kernel has no Landlock'
+	nh_until 30 nh_logged 'sandbox: required, but this kernel has no Landlock'
 }
 
 @test "an unknown word for sandbox is a fault of the configuration" {

@@ -14,15 +14,18 @@ setup()
 	type = blackhole
 	EOC
 	cat >listen.py <<-EOP
-	import socket, time
+	import socket, struct
 	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	s.setsockopt(socket.SOL_SOCKET, 29, 1)	# SO_TIMESTAMP
 	s.bind("$D/notify")
 	while True:
-	    got = s.recv(9999).decode()
-	    print("%.3f" % time.monotonic(), got.replace("\n", " "), flush=True)
+	    got, more, _, _ = s.recvmsg(9999, 999)
+	    # When it was sent; we may be late.
+	    at = struct.unpack("ll", more[0][2])
+	    print("%d.%06d" % at, got.decode().replace("\n", " "), flush=True)
 	EOP
 	nh_spawn python3 listen.py >told
-	nh_until 10 test -S notify
+	nh_until 30 test -S notify
 	export NOTIFY_SOCKET=$D/notify
 }
 
@@ -76,14 +79,14 @@ activated()
 	python3 activate.py "$LOG" "$NH_BUILD/sbin/nexthop-master" "$@" \
 		-- -c "$CONF" --foreground </dev/null >/dev/null 3>&- &
 	MASTER=$!
-	nh_until 25 nh_is_up
+	nh_until 30 nh_is_up
 }
 
 @test "ready, what it does, stopping" {
 	nh_start
-	nh_until 5 told ' READY=1 STATUS=running, 1 relays$'
+	nh_until 30 told ' READY=1 STATUS=running, 1 relays$'
 	nh_stop
-	nh_until 5 told ' STOPPING=1 STATUS=stopping$'
+	nh_until 30 told ' STOPPING=1 STATUS=stopping$'
 }
 
 @test "a reload: RELOADING with the time, READY when it is over" {
@@ -91,26 +94,26 @@ activated()
 
 	nh_start
 	nh reload
-	nh_until 5 told ' RELOADING=1 MONOTONIC_USEC=[0-9]+$'
-	nh_until 5 sh -c '[ $(grep -c READY=1 told) -eq 2 ]'
+	nh_until 30 told ' RELOADING=1 MONOTONIC_USEC=[0-9]+$'
+	nh_until 30 sh -c '[ $(grep -c READY=1 told) -eq 2 ]'
 	sent=$(sed -n 's/.*MONOTONIC_USEC=//p' told)
 	python3 -c 'import sys, time
 assert 0 <= time.monotonic() - int(sys.argv[1]) / 1e6 < 60' "$sent"
 	echo 'colour = blue' >>"$CONF"
 	run -78 nh reload
-	nh_until 5 told 'READY=1 STATUS=running, 1 relays; the last reload was'
+	nh_until 30 told 'READY=1 STATUS=running, 1 relays; the last reload was'
 	kill -HUP "$MASTER"
-	nh_until 10 sh -c '[ $(grep -c RELOADING=1 told) -eq 3 ]'
-	nh_until 10 sh -c '[ $(grep -c READY=1 told) -eq 4 ]'
+	nh_until 30 sh -c '[ $(grep -c RELOADING=1 told) -eq 3 ]'
+	nh_until 30 sh -c '[ $(grep -c READY=1 told) -eq 4 ]'
 }
 
 @test "the watchdog hears of us twice in its time, others' watchdogs do not" {
 	export WATCHDOG_USEC=1000000
 	nh_start
-	nh_until 20 sh -c '[ $(grep -c WATCHDOG=1 told) -ge 6 ]'
-	# About every half second; a busy machine may be late, not early.
-	awk '/WATCHDOG/ { if (t && $1 - t < 0.4) bad++; t = $1 }
-	    END { exit bad > 1 }' told
+	nh_until 30 sh -c '[ $(grep -c WATCHDOG=1 told) -ge 6 ]'
+	# Every half second; a busy machine may be late, not early.
+	awk '/WATCHDOG/ { if (!n++) t = $1; last = $1 }
+	    END { print n, last - t; exit last - t < 0.45 * (n - 1) }' told
 	nh_stop
 	export WATCHDOG_PID=1
 	: >told
@@ -126,15 +129,15 @@ assert 0 <= time.monotonic() - int(sys.argv[1]) / 1e6 < 60' "$sent"
 	nh_start
 	old=$MASTER
 	nh upgrade
-	nh_until 5 told "MAINPID=[0-9]+ READY=1$"
+	nh_until 30 told "MAINPID=[0-9]+ READY=1$"
 	new=$(sed -n 's/.*MAINPID=\([0-9]*\).*/\1/p' told)
 	[[ $new != "$old" && -d /proc/$new ]]
-	nh_until 10 sh -c "! kill -0 $old"
+	nh_until 30 sh -c "! kill -0 $old"
 	: >told
-	nh_until 10 told WATCHDOG=1
+	nh_until 30 told WATCHDOG=1
 	run ! told STOPPING
 	nh stop
-	nh_until 5 told STOPPING=1
+	nh_until 30 told STOPPING=1
 }
 
 @test "sockets by address: used, left when we end, handed on by an upgrade" {
@@ -154,10 +157,10 @@ assert 0 <= time.monotonic() - int(sys.argv[1]) / 1e6 < 60' "$sent"
 	activated "submit:unix:$SOCKET" "lmtp:inet:$port"
 	[[ $(stat -c %a s.sock) != 600 ]]	# systemd's, with its mode
 	nh submit --relay=out a@x.test <M
-	nh_until 10 nh_field_is in state ready
+	nh_until 30 nh_field_is in state ready
 	nh_listens "$port"
 	nh upgrade
-	nh_until 10 sh -c "! kill -0 $MASTER"
+	nh_until 30 sh -c "! kill -0 $MASTER"
 	nh submit --relay=out a@x.test <M
 	nh stop
 	[[ -S s.sock && ! -e c.sock ]]
@@ -195,7 +198,7 @@ assert 0 <= time.monotonic() - int(sys.argv[1]) / 1e6 < 60' "$sent"
 	nh_start
 	nh_spawn "$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=out \
 		--output=tsv a@x.test <M >out 2>err
-	nh_until 10 nh_field_is out open 1
+	nh_until 30 nh_field_is out open 1
 	run -64 nh drain soon
 	run -0 nh drain 1
 	wait "$NH_PID" || status=$?

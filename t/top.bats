@@ -38,15 +38,18 @@ send()
 @test "top on a terminal of 80x24: relays, rates, and the terminal as it was" {
 	nh_start
 	send out 3 || [[ $? -eq 75 ]]
+	# Until the test ends it.
 	nh_spawn "$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=bh \
-		--from=s@x.test --count=3000 --gap=0.002 r@x.test \
+		--from=s@x.test --count=100000 --gap=0.002 r@x.test \
 		<"$D/M" >/dev/null 2>>"$D/err.submit"
+	# Some hundred a second, with times.
+	local busy='bh +ready +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[1-9][0-9]+ .*s'
+
 	terminal 80x24 'wait:bh ' 'wait:q quit' \
-		'match:bh +ready.* [1-9][0-9]+ .*[um]s' print key:q end
+		"match:$busy" print key:q end
 	[[ ${lines[0]} == 'nexthop '*', running '*", pid $MASTER,"* ]]
 	[[ $output =~ RELAY\ +STATE\ +OPEN\ +QUEUED ]]
-	# Some hundred a second, with times.
-	[[ $output =~ bh\ +ready\ +[0-9]+\ +[0-9]+\ +[0-9]+\ +[0-9]+\ +[1-9][0-9]+\ .*s ]]
+	[[ $output =~ $busy ]]
 	[[ $output =~ out\ +ready ]]
 	[[ $output == *'scrolled 0'* ]]
 	[[ $output == *'status 0'* ]]

@@ -5,15 +5,15 @@ on its screen.
     terminal.py COLUMNSxROWS STEP... -- COMMAND...
 
 Steps, in order:
-    wait:TEXT        until the screen holds it, for 10 seconds
+    wait:TEXT        until the screen holds it, for 40 seconds
     match:REGEX      likewise
     gone:TEXT        until it does not
     key:KEYS         type them; \\e is escape
-    size:COLUMNSxROWS  the window changes
+    size:COLUMNSxROWS  the window changes, and is drawn anew
     signal:NAME      to the command
     run:COMMAND      by a shell
-    print            the screen
-    end              until the command ends, for 10 seconds; prints its status
+    print            the screen, and how many lines the last picture scrolled
+    end              until the command ends, for 40 seconds; prints its status
                      and whether the terminal is as it was
 
 The screen knows what `nexthop top` writes: lines, ESC [ H, ESC [ K, ESC [ J,
@@ -32,13 +32,15 @@ import sys
 import termios
 import time
 
-LIMIT = 10
+LIMIT = 40
+IN_FLIGHT = 2           # pictures that may have been drawn for the size before
 
 
 class Screen:
     def __init__(self, columns, rows):
         self.second = False
         self.hidden = False
+        self.pictures = 0
         self.resize(columns, rows)
 
     def resize(self, columns, rows):
@@ -72,7 +74,8 @@ class Screen:
 
     def escape(self, what):
         if what == '[H':
-            self.x = self.y = 0
+            self.x = self.y = self.scrolled = 0
+            self.pictures += 1
         elif what == '[K':
             self.lines[self.y] = self.lines[self.y][:self.x]
         elif what == '[J':
@@ -93,17 +96,28 @@ class Terminal:
     def __init__(self, size, command):
         self.left = ''
         self.screen = Screen(*size)
+        is_ready, tell = os.pipe()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            time.sleep(0.1)                 # until it has its size
+            os.read(is_ready, 1)            # until it has its size
+            os.close(is_ready)
+            os.close(tell)
             os.execvp(command[0], command)
         self.set_size(*size)
         self.modes = termios.tcgetattr(self.fd)
+        os.write(tell, b'x')
+        os.close(is_ready)
+        os.close(tell)
 
     def set_size(self, columns, rows):
         self.screen.resize(columns, rows)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
                     struct.pack('HHHH', rows, columns, 0, 0))
+
+    def change_size(self, columns, rows):
+        self.set_size(columns, rows)
+        drawn = self.screen.pictures
+        self.until('size', lambda: self.screen.pictures > drawn + IN_FLIGHT)
 
     def read(self, seconds):
         """False: the command has closed its side."""
@@ -172,7 +186,7 @@ def main():
         elif verb == 'key':
             os.write(t.fd, what.replace('\\e', '\033').encode())
         elif verb == 'size':
-            t.set_size(*size_of(what))
+            t.change_size(*size_of(what))
         elif verb == 'signal':
             os.kill(t.pid, getattr(signal, 'SIG' + what))
         elif verb == 'run':
