@@ -150,12 +150,7 @@ do_metrics(struct control *ct, const char *const *args, size_t nargs)
 static void
 do_reopen(struct control *ct)
 {
-	char error[512];
-	int status = logging_reopen(ct->master, error, sizeof(error));
-
-	if (status != 0)
-		control_printf(ct, "%s\n", error);
-	control_exit(ct, status);
+	control_exit(ct, logging_reopen(ct->master, ct));
 }
 
 static void

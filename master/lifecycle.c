@@ -121,6 +121,15 @@ master_need_tick(struct master *m)
 
 /* ---- start ---- */
 
+/* Who started us may wait for the end of what we have to say. */
+void
+master_close_errors(struct master *m)
+{
+	if (m->errors != stderr)
+		fclose(m->errors);
+	m->errors = stderr;
+}
+
 void
 master_give_up(struct master *m, int status)
 {

@@ -142,11 +142,12 @@ give_away(int fd, const struct logging_conf *c, char *error, size_t size)
 	return result;
 }
 
+/* Without O_NONBLOCK a FIFO would hold all until somebody reads it. */
 static int
 open_file(const struct logging_conf *c, char *error, size_t size)
 {
 	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
-	    O_NOCTTY;
+	    O_NOCTTY | O_NONBLOCK;
 	bool is_new = true;
 	struct stat st;
 	int fd;
@@ -158,7 +159,8 @@ open_file(const struct logging_conf *c, char *error, size_t size)
 	}
 	if (fd == -1) {
 		snprintf(error, size, "%s: %s", c->file, errno == ELOOP ?
-		    "is a symbolic link" : strerror(errno));
+		    "is a symbolic link" : errno == ENXIO ? "not a file" :
+		    strerror(errno));
 		return -1;
 	}
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
@@ -219,18 +221,25 @@ logging_start(struct master *m, const struct logging_conf *c, char *error,
 /* ---- later ---- */
 
 int
-logging_reopen(struct master *m, char *error, size_t size)
+logging_reopen(struct master *m, struct control *asker)
 {
-	const struct logging_conf *c = &m->config->master->logging;
+	const struct config *config = m->config != NULL ? m->config :
+	    m->rollout != NULL ? m->rollout->config : NULL;
+	const struct logging_conf *c;
 	struct event_line e;
+	char error[512];
 	int fd;
 
-	if (m->log.target != LOG_TO_FILE)
+	if (m->log.target != LOG_TO_FILE || config == NULL)
 		return 0;
+	c = &config->master->logging;
 	if (c->file == NULL || *c->file == '\0' ||
-	    (fd = open_file(c, error, size)) == -1) {
+	    (fd = open_file(c, error, sizeof(error))) == -1) {
 		if (c->file == NULL || *c->file == '\0')
-			snprintf(error, size, "log_file: not given any more");
+			strlcpy(error, "log_file: not given any more",
+			    sizeof(error));
+		control_printf(asker, "%s; the log goes on in the old file\n",
+		    error);
 		if (event_begin(&e, EVENT_REOPEN_FAILED, NULL)) {
 			event_text(&e, "error", error);
 			event_end(&e);
@@ -251,12 +260,9 @@ logging_reopen(struct master *m, char *error, size_t size)
 void
 logging_reloaded(struct master *m)
 {
-	char error[512];
-
 	m->log.level = (enum log_level)m->config->master->logging.level;
 	log_configure(&m->log);
-	if (logging_reopen(m, error, sizeof(error)) != 0)
-		control_printf(m->reload_asker, "%s\n", error);
+	logging_reopen(m, m->reload_asker);
 }
 
 static bool

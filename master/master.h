@@ -637,8 +637,9 @@ int	 logging_check(const struct logging_conf *, opt_report *, void *arg);
 /* Where to log is settled; 0, or a status with a text. */
 int	 logging_start(struct master *, const struct logging_conf *,
 	    char *error, size_t);
-/* The log file, if there is one, is opened again; likewise. */
-int	 logging_reopen(struct master *, char *error, size_t);
+/* The log file, if there is one, is opened again; 0, or a status, the asker,
+ * who may be NULL, having been told why. */
+int	 logging_reopen(struct master *, struct control *asker);
 /* The configuration is another. */
 void	 logging_reloaded(struct master *);
 /* Which key was changed that only a restart changes, or NULL. */
@@ -749,6 +750,8 @@ void		 master_check_stopped(struct master *);
 
 /* Nothing is left of a start. */
 void		 master_give_up(struct master *, int status);
+/* The start is over: from here on faults go to the log. */
+void		 master_close_errors(struct master *);
 void		 master_warn_user(const struct config *);
 
 /* ---- commit.c ---- */

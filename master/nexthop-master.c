@@ -42,6 +42,7 @@ on_started(void *arg, int status)
 	daemon_ready(p->ready_fd, status);
 	p->ready_fd = -1;
 	upgrade_started(m, status);
+	master_close_errors(m);
 	if (status != 0) {
 		loop_stop(p->loop, status);
 		return;
@@ -50,6 +51,7 @@ on_started(void *arg, int status)
 		systemd_status("READY=1", "running, %u relays",
 		    m->config->nrelays);
 	p->watchdog = systemd_watchdog(p->loop);
+	master_reload_again(m);		/* a SIGHUP during the start */
 }
 
 static void
@@ -66,12 +68,10 @@ static void
 on_usr1(evutil_socket_t sig, short what, void *arg)
 {
 	struct process_state *p = arg;
-	char error[512];
 
 	(void)sig;
 	(void)what;
-	if (p->master->config != NULL)
-		logging_reopen(p->master, error, sizeof(error));
+	logging_reopen(p->master, NULL);
 }
 
 static void

@@ -398,8 +398,10 @@ upgrade_open_errors(struct master *m)
 {
 	FILE *f;
 
-	if (m->ready_fd != -1 && (f = fdopen(m->ready_fd, "w")) != NULL)
+	if (m->ready_fd != -1 && (f = fdopen(m->ready_fd, "w")) != NULL) {
+		master_close_errors(m);
 		m->errors = f;
+	}
 }
 
 void
@@ -409,7 +411,6 @@ upgrade_started(struct master *m, int status)
 		return;
 	fputc('\0', m->errors);
 	fputc(status, m->errors);
-	fclose(m->errors);
-	m->errors = stderr;
+	master_close_errors(m);
 	m->ready_fd = -1;
 }

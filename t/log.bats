@@ -56,6 +56,10 @@ events()
 	nh_launch
 	nh_until 30 nh_logged 'is a symbolic link'
 	[[ ! -e elsewhere ]]
+	mkfifo "$D/fifo"
+	nh_conf 'log = file' "log_file = $D/fifo" <<<"$HOLE"
+	nh_launch
+	nh_until 5 nh_logged 'log_file: .*/fifo: not a file'
 }
 
 reopen_by()
@@ -85,8 +89,13 @@ reopen_by()
 	mv mail.log last.log
 	mkdir mail.log
 	run -73 nh reopen
-	[[ $output == *'mail.log: '* ]]
+	[[ $output == *'mail.log: '*'; the log goes on in the old file' ]]
 	nh_until 30 grep -q 'error: reopen_failed error=' last.log
+	# A FIFO that nobody reads holds up nothing.
+	rmdir mail.log
+	mkfifo mail.log
+	run -73 nh reopen
+	[[ $output == *'mail.log: not a file'* ]]
 	submit hole old@x.test
 	nh_until 30 grep -q 'to=<old@x.test>' last.log
 }

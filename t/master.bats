@@ -156,6 +156,62 @@ socket.socket(socket.AF_UNIX).bind("'"$SOCKET"'")'
 	nh_until 5 finished "$pid"
 }
 
+@test "in the background: who started it sees the end of its stderr" {
+	MASTER_LINES=("pid_file = $D/pid" 'log = file' "log_file = $D/m.log")
+	rogue none
+	# cat ends when nobody has the pipe any more.
+	"$NH_BUILD/sbin/nexthop-master" -c "$CONF" 2>&1 3>&- |
+		timeout 60 cat
+	[[ ${PIPESTATUS[1]} -eq 0 ]]
+	pid=$(<pid)
+	nh stop
+	nh_until 5 finished "$pid"
+}
+
+# An agent that begins when there is a file "go".
+slow_start()
+{
+	cat >slow <<-EOP
+	#!/bin/sh
+	echo it waits >&2
+	until [ -e "$D/go" ]; do sleep 0.05; done
+	exec "$ROGUE"
+	EOP
+	chmod 755 slow
+	nh_conf "${MASTER_LINES[@]}" <<-EOC
+	[relay r]
+	type = custom
+	exec = $D/slow
+	mode = none
+	EOC
+	nh_launch
+	nh_until 20 nh_logged 'it waits'
+}
+
+@test "SIGHUP and SIGUSR1 during the start are heeded" {
+	MASTER_LINES=('log = file' "log_file = $D/log.m")
+	slow_start
+	mv log.m log.old
+	kill -USR1 "$MASTER"
+	nh_until 20 test -s log.m
+	rogue none
+	kill -HUP "$MASTER"
+	# The signals were taken when the second has had its effect.
+	touch go
+	nh_until 25 grep -q 'reloaded: 2 relays, 2 of them' log.m
+	nh status
+}
+
+@test "SIGTERM during the start: nothing is left" {
+	local status=0
+
+	slow_start
+	nh_stop || status=$?
+	[[ $status -eq 75 ]]
+	nh_until 10 nh_none_left
+	[[ ! -e $SOCKET && ! -e $CONTROL ]]
+}
+
 @test "systemd is told" {
 	rogue none
 	python3 - >told 3>&- <<-EOP &
