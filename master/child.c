@@ -478,7 +478,8 @@ become_ready(struct child *c)
 {
 	struct event_line e;
 
-	if (child_event(&e, EVENT_AGENT_READY, c)) {
+	/* One that was only asked about its options begins no work. */
+	if (!c->gen->want_options && child_event(&e, EVENT_AGENT_READY, c)) {
 		event_int(&e, "agent_pid", c->process.pid);
 		event_end(&e);
 	}

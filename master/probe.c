@@ -55,14 +55,14 @@ probe_check(const char *path, bool is_strict)
 
 	if (is_good) {
 		nwarnings = check_warn(ro, stderr);
-		printf("%s: ok, %u relay%s", path, n, n == 1 ? "" : "s");
+		is_good = nwarnings == 0 || !is_strict;
+		printf("%s: %s%u relay%s", path, is_good ? "ok, " : "", n,
+		    n == 1 ? "" : "s");
 		if (nwarnings > 0)
 			printf(", %u warning%s", nwarnings,
 			    nwarnings == 1 ? "" : "s");
 		putchar('\n');
 	}
-	if (nwarnings > 0 && is_strict)
-		is_good = false;
 	return probe_end(loop, reaper, ro, is_good ? EX_OK : EX_CONFIG);
 }
 

@@ -66,6 +66,7 @@ pipe=('[relay x]' 'type = pipe')
 	[[ ${stderr_lines[1]} == "$CONF:3: warning: [master] stop_timeout: "* ]]
 	run --separate-stderr nh check --strict
 	[[ $status -eq 78 && ${#stderr_lines[@]} -eq 2 ]]
+	[[ $output == "$CONF: 1 relay, 2 warnings" ]]
 	run nh check --stric
 	[[ $status -eq 64 ]]
 	run nh check --strict more

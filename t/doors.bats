@@ -106,6 +106,8 @@ assert len(door["processes"]) == 1, door'
 	nh_stop
 	[[ ! -e l.sock ]]
 	run ! nh_listens "$p4"
+	# The process that was only asked about its options is not there.
+	[[ $(grep -c ' agent_ready intake=in ' "$LOG") -eq 1 ]]
 }
 
 @test "a door is unprivileged, and the master reads no network socket" {

@@ -34,6 +34,7 @@ static struct {
 	struct log_socket socket;
 	uint64_t	 lost;		/* records, not told of yet */
 	bool		 is_flushing;
+	bool		 is_torn;	/* the last line written has no end */
 
 	char		 kept[KEPT_BYTES];
 	size_t		 nkept;
@@ -193,9 +194,15 @@ log_set(enum log_target target, enum log_level level)
 void
 log_set_file(int fd)
 {
+	struct stat was, is;
+
 	log_flush();
-	if (logger.fd != -1)
+	if (logger.fd != -1) {
+		if (fstat(logger.fd, &was) == -1 || fstat(fd, &is) == -1 ||
+		    was.st_dev != is.st_dev || was.st_ino != is.st_ino)
+			logger.is_torn = false;
 		close(logger.fd);
+	}
 	logger.fd = fd;
 }
 
@@ -295,7 +302,10 @@ flush_stream(void)
 	size_t at = 0;
 	ssize_t n;
 
-	while (at < logger.nkept) {
+	/* What follows shall not look like its rest. */
+	if (logger.is_torn && write(fd, "\n", 1) == 1)
+		logger.is_torn = false;
+	while (at < logger.nkept && !logger.is_torn) {
 		n = write(fd, logger.kept + at, logger.nkept - at);
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -303,6 +313,8 @@ flush_stream(void)
 			break;
 		at += (size_t)n;
 	}
+	if (at > 0)
+		logger.is_torn = logger.kept[at - 1] != '\n';
 	for (; at < logger.nkept; at++)
 		logger.lost += logger.kept[at] == '\n';
 	logger.nkept = 0;

@@ -134,6 +134,41 @@ test_long(void)
 	is_int(i, 200, "many lines: none is lost");
 }
 
+/* As on a disk that is full: a line is cut off, the next ones do not fit. */
+static void
+test_full(void)
+{
+	static char text[2048];
+	int fds[2], i;
+	ssize_t n, more;
+
+	if (pipe2(fds, O_NONBLOCK) == -1 ||
+	    fcntl(fds[1], F_SETPIPE_SZ, 4096) == -1)
+		return;
+	log_set(LOG_TO_FILE, LOG_LEVEL_INFO);
+	log_set_file(dup(fds[1]));
+	memset(text, 'x', 1500);
+	for (i = 0; i < 20; i++)
+		log_info("%d %s.", i, text);
+	log_flush();
+	log_info("not there");
+	log_flush();
+	n = read(fds[0], got, sizeof(got));
+	ok(n == 4096 && got[n - 1] == 'x', "full: a line is cut off");
+	log_info("after");
+	log_flush();
+	more = read(fds[0], got + n, sizeof(got) - 1 - (size_t)n);
+	got[n + (more > 0 ? more : 0)] = '\0';
+	ok(got[n] == '\n' && strstr(got + n, "]: after\n") != NULL,
+	    "room again: the next begins its own line");
+	ok(strstr(got + n, "log_lost lines=19\n") != NULL,
+	    "and those that were lost are told");
+	ok(strstr(got, "not there") == NULL, "they are not there");
+	log_set(LOG_TO_STDERR, LOG_LEVEL_INFO);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void
 test_text(void)
 {
@@ -169,6 +204,7 @@ main(void)
 	test_lines();
 	test_levels();
 	test_long();
+	test_full();
 	test_text();
 	dup2(real_stderr, STDERR_FILENO);
 	return done_testing();
