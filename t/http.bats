@@ -112,7 +112,7 @@ enveloped()
 	give 0 url="http://127.0.0.1:$port/ok?k=v&l=%20../x#frag" -- s@x.test a@x.test
 	requests 1 '^POST /ok\?k=v&l=%20\.\./x message'
 	VIA=agent give 78 url="http://u:p@127.0.0.1:$port/ok" -- s@x.test a@x.test
-	grep -q 'user information' "$D/log.agent"
+	grep -q '"http://\*\*\*\*@127\..* has user information' "$D/log.agent"
 }
 
 @test "R-HT-14: no header can be injected" {

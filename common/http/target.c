@@ -113,12 +113,21 @@ take_parts(struct target *t, CURLU *u, bool want_tls, struct arena *arena)
 	return NULL;
 }
 
+/* A password in it is not shown: such texts go to the log. */
 static int
 refuse(char *error, size_t size, const char *url, const char *why)
 {
-	char shown[256];
+	const char *user = strstr(url, "//"), *host = NULL;
+	char masked[512], shown[256];
 
-	str_escape(shown, sizeof(shown), url, strlen(url));
+	if (user != NULL)
+		host = memrchr(user + 2, '@', strcspn(user + 2, "/?#"));
+	if (host != NULL)
+		snprintf(masked, sizeof(masked), "%.*s****%s",
+		    (int)(user + 2 - url), url, host);
+	else
+		strlcpy(masked, url, sizeof(masked));
+	str_escape(shown, sizeof(shown), masked, strlen(masked));
 	snprintf(error, size, "\"%s\" %s", shown, why);
 	return -1;
 }

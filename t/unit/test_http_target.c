@@ -71,6 +71,10 @@ test_hints(void)
 	    sizeof(error)), 0, "a socket beside the URL");
 	is_str(u.socket, "/run/s", "is the socket");
 	ok(!addr_equal(&t.place, &u.place), "another place in the pool");
+	target_parse(&u, "http://me:secret@h/a@b", &hints, arena, error,
+	    sizeof(error));
+	is_str(error, "\"http://****@h/a@b\" has user information; use "
+	    "credentials.username", "a password is not told");
 	is_int(target_parse(&u, "unix:/a:/", &hints, arena, error,
 	    sizeof(error)), -1, "two sockets");
 }
