@@ -182,6 +182,35 @@ open_sockets(struct master *m, char *error, size_t size)
 	return 0;
 }
 
+void
+master_log_faults(enum event_name name, const struct conf *conf,
+    const char *end, struct control *asker)
+{
+	char *text = NULL, *line, *rest;
+	struct event_line e;
+	size_t size = 0;
+	FILE *f;
+
+	if ((f = open_memstream(&text, &size)) == NULL)
+		return;
+	conf_print_faults(conf, f);
+	fclose(f);
+	control_printf(asker, "%s", text);
+	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+		if (*line != '\0' && event_begin(&e, name, NULL)) {
+			event_message(&e, "%s%s", line, end);
+			event_end(&e);
+		}
+	free(text);
+}
+
+/* Whether the log has not the same from stderr, or from the old master. */
+static bool
+is_log_apart(const struct master *m)
+{
+	return m->log.target != LOG_TO_STDERR && m->ready_fd == -1;
+}
+
 static void
 tell_start(const struct master *m)
 {
@@ -205,6 +234,9 @@ on_started(void *arg)
 	if (!rollout_is_good(m->rollout)) {
 		conf_print_faults(m->rollout->config->conf, m->errors);
 		fflush(m->errors);
+		if (is_log_apart(m))
+			master_log_faults(EVENT_START_REFUSED,
+			    m->rollout->config->conf, "", NULL);
 		master_give_up(m, EX_CONFIG);
 		return;
 	}
@@ -213,6 +245,11 @@ on_started(void *arg)
 	if ((status = open_sockets(m, error, sizeof(error))) != 0) {
 		fprintf(m->errors, "nexthop-master: %s\n", error);
 		fflush(m->errors);
+		if (is_log_apart(m) &&
+		    event_begin(&e, EVENT_START_REFUSED, NULL)) {
+			event_message(&e, "%s", error);
+			event_end(&e);
+		}
 		master_give_up(m, status);
 		return;
 	}

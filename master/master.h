@@ -748,6 +748,10 @@ void		 master_hand_over(struct master *);
 /* Something ended; is it the last? */
 void		 master_check_stopped(struct master *);
 
+/* Each fault of the configuration as an event, with this end; all of them to
+ * the asker, who may be NULL. */
+void		 master_log_faults(enum event_name, const struct conf *,
+		    const char *end, struct control *asker);
 /* Nothing is left of a start. */
 void		 master_give_up(struct master *, int status);
 /* The start is over: from here on faults go to the log. */

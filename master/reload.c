@@ -4,6 +4,7 @@
  */
 #include "master.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -55,28 +56,6 @@ tell_restart(struct master *m, const struct master_conf *was)
 }
 
 static void
-tell_faults(struct master *m, const struct conf *conf)
-{
-	char *text = NULL, *line, *rest;
-	struct event_line e;
-	size_t size = 0;
-	FILE *f;
-
-	if ((f = open_memstream(&text, &size)) == NULL)
-		return;
-	conf_print_faults(conf, f);
-	fclose(f);
-	control_printf(m->reload_asker, "%s", text);
-	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
-		if (*line != '\0' &&
-		    event_begin(&e, EVENT_RELOAD_REFUSED, NULL)) {
-			event_message(&e, "%s; nothing was changed", line);
-			event_end(&e);
-		}
-	free(text);
-}
-
-static void
 forget_names(struct master *m)
 {
 	size_t i;
@@ -114,39 +93,42 @@ master_reload_again(struct master *m)
 	master_reload(m, NULL, NULL, 0);
 }
 
-/* What became of one of some that were named. */
-static void
-tell_name(struct master *m, const struct config *config, const char *name)
+static void __attribute__((format(printf, 4, 5)))
+tell_effect(struct master *m, const struct config *config, unsigned nnew,
+    const char *fmt, ...)
 {
-	bool is_there = config_relay(config, name) != NULL ||
-	    config_door(config, CONF_INTAKE, name) != NULL ||
-	    config_door(config, CONF_METRICS, name) != NULL;
-	const char *text = is_there ? "reloaded" : "no longer there, ending";
+	struct event_line e;
+	char text[512];
+	va_list ap;
 
-	log_info("%s: %s", name, text);
-	control_printf(m->reload_asker, "%s: %s\n", name, text);
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	control_printf(m->reload_asker, "%s\n", text);
+	if (!event_begin(&e, EVENT_RELOADED, NULL))
+		return;
+	event_int(&e, "relays", config->nrelays);
+	event_int(&e, "changed", nnew);
+	event_message(&e, "%s", text);
+	event_end(&e);
 }
 
 static void
 tell_reloaded(struct master *m, const struct config *config, unsigned nnew)
 {
-	struct event_line e;
+	const char *name;
 	size_t i;
 
-	for (i = 0; i < m->nreload_names; i++)
-		tell_name(m, config, m->reload_names[i]);
-	if (m->nreload_names > 0)
-		return;
-	if (event_begin(&e, EVENT_RELOADED, NULL)) {
-		event_int(&e, "relays", config->nrelays);
-		event_int(&e, "changed", nnew);
-		event_message(&e, "reloaded: %u relays, %u of them new or "
-		    "changed", config->nrelays, nnew);
-		event_end(&e);
+	for (i = 0; i < m->nreload_names; i++) {
+		name = m->reload_names[i];
+		tell_effect(m, config, nnew, config_relay(config, name) ||
+		    config_door(config, CONF_INTAKE, name) ||
+		    config_door(config, CONF_METRICS, name) ?
+		    "%s: reloaded" : "%s: no longer there, ending", name);
 	}
-	control_printf(m->reload_asker,
-	    "reloaded: %u relays, %u of them new or changed\n",
-	    config->nrelays, nnew);
+	if (m->nreload_names == 0)
+		tell_effect(m, config, nnew, "reloaded: %u relays, %u of them "
+		    "new or changed", config->nrelays, nnew);
 }
 
 static void
@@ -173,7 +155,8 @@ on_reloaded(void *arg)
 	int status;
 
 	if (!rollout_is_good(m->rollout)) {
-		tell_faults(m, config->conf);
+		master_log_faults(EVENT_RELOAD_REFUSED, config->conf,
+		    "; nothing was changed", m->reload_asker);
 		reload_end(m, EX_CONFIG);
 		return;
 	}

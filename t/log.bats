@@ -270,6 +270,27 @@ mixed()
 	[[ -z $(comm -13 known seen) ]]
 }
 
+@test "a start that fails is in the log, too; a reload of some is an event" {
+	nh_conf 'log = file' "log_file = $D/m.log" <<<"$HOLE
+delay = soon
+[relay x]
+type = static"
+	run -78 "$NH_BUILD/sbin/nexthop-master" -c "$CONF"
+	grep -q "error: start_refused message=\"$CONF:[0-9]*: \[relay hole\]" m.log
+	grep -q "error: start_refused message=\"$CONF:[0-9]*: \[relay x\]" m.log
+	rm m.log
+	touch s.sock
+	nh_conf 'log = file' "log_file = $D/m.log" <<<"$HOLE"
+	run -75 "$NH_BUILD/sbin/nexthop-master" -c "$CONF"
+	[[ $output == *"$SOCKET: "* ]]
+	grep -q "error: start_refused message=\"$SOCKET: " m.log
+	rm s.sock
+	nh_start
+	nh reload hole
+	nh_until 5 grep -q \
+		'reloaded relays=1 changed=1 message="hole: reloaded"' m.log
+}
+
 @test "every event of the table is in the source, and in the manual" {
 	local name
 

@@ -28,9 +28,12 @@ EVENT(TRANSCRIPT, "transcript", INFO, "A line of a dialogue: C: is what we "
 /* the master */
 EVENT(START, "start", INFO, "nexthop-master starts, its "
     "configuration is sound.")
+EVENT(START_REFUSED, "start_refused", ERROR, "It cannot start; who started it "
+    "is told the same on stderr.")
 EVENT(READY, "ready", INFO, "All agents are ready, submitters may connect.")
 EVENT(RELOADING, "reloading", INFO, "The configuration is read again.")
-EVENT(RELOADED, "reloaded", INFO, "It has taken effect.")
+EVENT(RELOADED, "reloaded", INFO, "It has taken effect; where some relays and "
+    "intakes were named, a line for each.")
 EVENT(RELOAD_REFUSED, "reload_refused", ERROR, "It has faults: nothing was "
     "changed.")
 EVENT(UPGRADING, "upgrading", INFO, "A new nexthop-master is being started to "
