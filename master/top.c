@@ -66,7 +66,10 @@ show(struct top *t)
 	if (t->look.is_terminal)
 		top_terminal_size(&t->look.width, &t->look.height);
 	top_screen(&b, &t->now, &t->look);
-	top_terminal_show(&b);
+	if (top_terminal_show(&b) == -1) {
+		warn("writing to stdout");
+		end(t, EX_IOERR);
+	}
 	buf_clear(&b);
 }
 
@@ -99,7 +102,7 @@ take_status(struct top *t)
 	if (t->look.is_terminal || !is_first)
 		show(t);
 	if ((t->look.is_terminal || !is_first) && t->count > 0 &&
-	    --t->count == 0)
+	    --t->count == 0 && !t->is_over)
 		end(t, EX_OK);
 }
 
@@ -348,7 +351,7 @@ top_run(const char *path, int64_t interval_ms, int64_t count)
 	struct top t = { .path = path, .interval_ms = interval_ms,
 	    .count = count };
 
-	t.look.is_terminal = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+	t.look.is_terminal = top_terminal_is_there();
 	t.look.sort = TOP_BY_WAITING;
 	if (count == 0)
 		t.count = t.look.is_terminal ? -1 : 1;
@@ -356,9 +359,10 @@ top_run(const char *path, int64_t interval_ms, int64_t count)
 	buf_init(&t.coming, STATUS_MAX);
 	timer_init(&t.tick, t.loop, on_tick, &t);
 	if (reach(&t) == -1) {
+		t.status = errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE;
 		warn("no nexthop-master answers at %s", path);
 		loop_free(t.loop);
-		return errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+		return t.status;
 	}
 	if (t.look.is_terminal && top_terminal_take() == -1)
 		t.look.is_terminal = false;

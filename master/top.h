@@ -84,11 +84,13 @@ void	top_sort(struct top_list *, const struct top_look *);
 
 /* ---- top_terminal.c ---- */
 
+/* stdin and stdout are one that can more than lines. */
+bool	top_terminal_is_there(void);
 /* -1: there is none.  From here on it is given back at exit, and by a fatal
  * signal. */
 int	top_terminal_take(void);
 void	top_terminal_give_back(void);
 void	top_terminal_size(unsigned *width_r, unsigned *height_r);
-void	top_terminal_show(const struct buf *);
+int	top_terminal_show(const struct buf *);	/* -1 with errno */
 
 #endif

@@ -20,7 +20,7 @@
 static struct termios was;
 static volatile sig_atomic_t is_taken;
 
-static void
+static int
 write_all(const char *p, size_t n)
 {
 	ssize_t got;
@@ -30,8 +30,9 @@ write_all(const char *p, size_t n)
 			if (got == -1 && errno == EINTR)
 				got = 0;
 			else
-				return;
+				return -1;
 		}
+	return 0;
 }
 
 /* Only what a signal handler may do. */
@@ -65,6 +66,21 @@ catch_fatal(void)
 
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &sa, NULL);
+}
+
+/* One that knows none of our escapes. */
+static bool
+is_dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return term == NULL || *term == '\0' || strcmp(term, "dumb") == 0;
+}
+
+bool
+top_terminal_is_there(void)
+{
+	return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && !is_dumb();
 }
 
 int
@@ -108,8 +124,8 @@ top_terminal_size(unsigned *width_r, unsigned *height_r)
 		*height_r = ws.ws_row < HEIGHT_MAX ? ws.ws_row : HEIGHT_MAX;
 }
 
-void
+int
 top_terminal_show(const struct buf *b)
 {
-	write_all(buf_data(b), buf_len(b));
+	return write_all(buf_data(b), buf_len(b));
 }

@@ -23,7 +23,7 @@ teardown()
 # terminal SIZE STEP...: of `nexthop top -i 0.2`
 terminal()
 {
-	run python3 "$NH_ROOT/t/lib/terminal.py" "$@" -- \
+	run env TERM=xterm python3 "$NH_ROOT/t/lib/terminal.py" "$@" -- \
 		"$NH_BUILD/bin/nexthop" -c "$CONF" top -i 0.2
 	echo "$output"
 	[[ $status -eq 0 ]]
@@ -105,6 +105,15 @@ send()
 	[[ $output != *$'\033'* ]]
 	[[ $(grep -c RELAY <<<"$output") -eq 1 ]]
 	[[ $output != *'q quit'* ]]
+	# One that is no good for pictures is none.
+	run -0 env TERM=dumb python3 "$NH_ROOT/t/lib/terminal.py" 80x24 \
+		'wait:bh ' print end -- "$NH_BUILD/bin/nexthop" -c "$CONF" \
+		top -i 0.3
+	[[ $output == *RELAY*'status 0'*'terminal restored'* ]]
+	[[ $output != *'q quit'* ]]
+	# Nobody reads on: it ends.
+	nh top -n 10000 -i 0.1 2>err.top | head -1
+	[[ ${PIPESTATUS[0]} -eq 74 && $(<err.top) == *'stdout: Broken pipe' ]]
 	run -0 nh top -n 3 -i 0.2
 	[[ $(grep -c RELAY <<<"$output") -eq 3 ]]
 	send out 2 || [[ $? -eq 75 ]]
