@@ -435,12 +435,51 @@ print(s.recv(99).decode().strip())' "$IN") == '220 in.test LMTP nexthop' ]]
 	run -0 say login 'XFORWARD NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1 IDENT=4XYZ' \
 		'mail s@x.test ok@x.test' "data $D/M" '?' 'mail s@x.test ok@x.test' \
 		'XFORWARD IDENT=x'
-	has ip=2001:db8::1 && has id=4XYZ && has helo=client.test
+	has ip=2001:db8::1 && has id=4XYZ
+	lacks helo && lacks host && lacks proto
 	[[ ${lines[-1]} == '503 5.5.1 '* ]]
 	nh_stop
 	take 'xclient_hosts = 192.0.2.0/24'
 	run -0 say login 'XCLIENT NAME=x' 'XFORWARD NAME=x'
 	[[ ${lines[0]} == '550 5.7.0 '* && ${lines[1]} == '550 5.7.0 '* ]]
+}
+
+@test "XFORWARD is for one message, XCLIENT for the session; neither is mixed with it" {
+	local end
+
+	take 'xclient_hosts = loopback'
+	for end in "data $D/M|?" RSET 'LHLO other.test'; do
+		rm -f got/*
+		IFS='|' read -ra steps <<<"$end"
+		run -0 say 'XCLIENT NAME=c.far ADDR=192.0.2.9 LOGIN=joe' login \
+			'XFORWARD NAME=a.far ADDR=192.0.2.1' \
+			'XFORWARD IDENT=4XYZ HELO=h' 'mail s@x.test ok@x.test' \
+			"${steps[@]}" 'mail t@x.test ok@x.test' "data $D/M" '?'
+		mv "$(grep -l sender=t@x.test got/*.env)" second
+		if [[ $end == data* ]]; then
+			has ip=192.0.2.1 && has host=a.far && has id=4XYZ
+			has helo=h && lacks auth && lacks proto
+		fi
+		mv second got/last.env
+		rm -f got/[0-9]*.env
+		has ip=192.0.2.9 && has host=c.far && has auth=joe
+		has proto=LMTP && one | grep -q '^helo=\(client\|other\).test$'
+		one | grep -q '^id=L'
+	done
+}
+
+@test "names as long as they may be, and longer, are refused where they are said" {
+	local long
+
+	take 'xclient_hosts = loopback' 'command_line_limit = 32768'
+	long=$(printf 'x%.0s' {1..255})
+	run -0 say "LHLO x$long" "LHLO $(printf 'x%.0s' {1..5000})" \
+		"XCLIENT NAME=x$long" "XFORWARD HELO=x$long" "LHLO $long" \
+		"XFORWARD HELO=$long" 'mail s@x.test ok@x.test' "data $D/M" '?'
+	[[ ${lines[0]} == '501 5.5.4 '* && ${lines[1]} == '501 5.5.4 '* ]]
+	[[ ${lines[2]} == '501 5.5.4 '* && ${lines[3]} == '501 5.5.4 '* ]]
+	[[ ${lines[-1]} == '250 2.0.0 stored' ]]
+	has helo="$long"
 }
 
 # ---- limits ----

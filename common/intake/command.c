@@ -13,6 +13,10 @@
 #define ENVID_MAX	100	/* RFC 3461 §4.4 */
 #define ORCPT_MAX	500	/* RFC 3461 §4.2 */
 #define SIZE_DIGITS_MAX	20	/* RFC 1870 §3 */
+#define LHLO_NAME_MAX	255	/* RFC 5321 §4.5.3.1.2 */
+#define CLIENT_TEXT_MAX	255	/* Postfix: XCLIENT and XFORWARD have no more */
+#define XCLIENT		0x01
+#define XFORWARD	0x02
 
 static const struct verb_row {
 	const char	*word;
@@ -260,7 +264,7 @@ decode_xtext(char *p)
 
 /* "192.0.2.1" or "IPV6:2001:db8::1"; -1 if it is no address. */
 static int
-client_address(char **value)
+client_address(const char **value)
 {
 	unsigned char bin[sizeof(struct in6_addr)];
 
@@ -271,43 +275,73 @@ client_address(char **value)
 	return inet_pton(AF_INET, *value, bin) == 1 ? 0 : -1;
 }
 
+static const struct client_row {
+	const char	*word;
+	enum client_fact fact;
+	unsigned	 of;		/* the commands that may have it */
+} client_rows[] = {
+	{ "NAME", CLIENT_NAME, XCLIENT | XFORWARD },
+	{ "ADDR", CLIENT_ADDR, XCLIENT | XFORWARD },
+	{ "PORT", CLIENT_OTHER, XCLIENT | XFORWARD },
+	{ "PROTO", CLIENT_PROTO, XCLIENT | XFORWARD },
+	{ "HELO", CLIENT_HELO, XCLIENT | XFORWARD },
+	{ "LOGIN", CLIENT_LOGIN, XCLIENT },
+	{ "DESTADDR", CLIENT_OTHER, XCLIENT },
+	{ "DESTPORT", CLIENT_OTHER, XCLIENT },
+	{ "IDENT", CLIENT_IDENT, XFORWARD },
+	{ "SOURCE", CLIENT_OTHER, XFORWARD },
+	{ .word = NULL }
+};
+
+static const struct client_row *
+find_client_row(const char *word, unsigned of)
+{
+	const struct client_row *r;
+
+	for (r = client_rows; r->word != NULL; r++)
+		if ((r->of & of) != 0 && strcasecmp(r->word, word) == 0)
+			return r;
+	return NULL;
+}
+
+/* One NAME=VALUE; -1 if it is none.  What XFORWARD has for an address may be
+ * another thing, of which we have no use. */
+static int
+client_attribute(struct lmtp_command *c, char *word, unsigned of)
+{
+	const struct client_row *r;
+	char *text = strchr(word, '=');
+	const char *value = text == NULL ? NULL : text + 1;
+
+	if (text == NULL)
+		return -1;
+	*text++ = '\0';
+	if ((r = find_client_row(word, of)) == NULL ||
+	    decode_xtext(text) == -1 || strlen(text) > CLIENT_TEXT_MAX)
+		return -1;
+	if (strcasecmp(value, "[UNAVAILABLE]") == 0 ||
+	    strcasecmp(value, "[TEMPUNAVAIL]") == 0)
+		value = "";
+	if (r->fact == CLIENT_ADDR && *value != '\0' &&
+	    client_address(&value) == -1) {
+		if (of == XCLIENT)
+			return -1;
+		value = "";
+	}
+	c->client[r->fact] = value;
+	return 0;
+}
+
 static const char *
 parse_client(struct lmtp_command *c, char *p)
 {
-	static const struct {
-		const char	*word;
-		enum client_fact fact;
-	} rows[] = {
-		{ "NAME", CLIENT_NAME }, { "ADDR", CLIENT_ADDR },
-		{ "PROTO", CLIENT_PROTO }, { "HELO", CLIENT_HELO },
-		{ "LOGIN", CLIENT_LOGIN }, { "IDENT", CLIENT_IDENT },
-		{ "PORT", CLIENT_OTHER }, { "DESTADDR", CLIENT_OTHER },
-		{ "DESTPORT", CLIENT_OTHER }, { "SOURCE", CLIENT_OTHER },
-	};
-	char *word, *value;
-	size_t i;
+	unsigned of = c->verb == VERB_XCLIENT ? XCLIENT : XFORWARD;
 
 	if (*p == '\0')
 		return SAY_XCLIENT_SYNTAX;
-	while (*p != '\0') {
-		word = next_word(&p);
-		if ((value = strchr(word, '=')) == NULL)
+	while (*p != '\0')
+		if (client_attribute(c, next_word(&p), of) == -1)
 			return SAY_XCLIENT_SYNTAX;
-		*value++ = '\0';
-		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-			if (strcasecmp(word, rows[i].word) == 0)
-				break;
-		if (i == sizeof(rows) / sizeof(rows[0]) ||
-		    decode_xtext(value) == -1)
-			return SAY_XCLIENT_SYNTAX;
-		if (strcasecmp(value, "[UNAVAILABLE]") == 0 ||
-		    strcasecmp(value, "[TEMPUNAVAIL]") == 0)
-			value += strlen(value);
-		if (rows[i].fact == CLIENT_ADDR && *value != '\0' &&
-		    client_address(&value) == -1)
-			return SAY_XCLIENT_SYNTAX;
-		c->client[rows[i].fact] = value;
-	}
 	return NULL;
 }
 
@@ -330,8 +364,8 @@ lmtp_command_parse(char *line, size_t n, struct lmtp_command *c)
 		return SAY_SAY_LHLO;
 	case VERB_LHLO:
 		c->arg = p;
-		return *p == '\0' || strchr(p, ' ') != NULL ? SAY_LHLO_NAME :
-		    NULL;
+		return *p == '\0' || strchr(p, ' ') != NULL ||
+		    strlen(p) > LHLO_NAME_MAX ? SAY_LHLO_NAME : NULL;
 	case VERB_MAIL:
 		p = take_path(p, "FROM:", &c->path);
 		return p == NULL ? SAY_MAIL_SYNTAX : parse_params(c, p);

@@ -57,7 +57,8 @@ struct lmtp_command {		/* texts lie in the line */
 	/* BDAT */
 	uint64_t	 chunk;
 	bool		 is_last;
-	/* XCLIENT, XFORWARD: decoded; NULL: not given, "": unavailable */
+	/* XCLIENT, XFORWARD: decoded, at most 255 bytes each; NULL: not
+	 * given, "": unavailable */
 	const char	*client[CLIENT_FACTS];
 };
 

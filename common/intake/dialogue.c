@@ -30,11 +30,37 @@ junk(struct session *s)
 }
 
 static void
+set_facts(char *to[CLIENT_FACTS], const char *const from[CLIENT_FACTS])
+{
+	int i;
+
+	for (i = 0; i < CLIENT_FACTS; i++)
+		if (from[i] != NULL) {
+			free(to[i]);
+			to[i] = xstrdup(from[i]);
+		}
+}
+
+static void
+forget_forwarded(struct session *s)
+{
+	int i;
+
+	for (i = 0; s->is_forwarded && i < CLIENT_FACTS; i++) {
+		free(s->forwarded[i]);
+		s->forwarded[i] = NULL;
+	}
+	s->is_forwarded = false;
+}
+
+/* The end of a message, and whatever else leaves none begun. */
+static void
 reset(struct session *s)
 {
 	transaction_free(s->tx);
 	s->tx = NULL;
 	s->in_chunks = s->chunk_lost = false;
+	forget_forwarded(s);
 }
 
 /* ---- greeting and LHLO ---- */
@@ -92,12 +118,10 @@ lhlo(struct session *s, const struct lmtp_command *c)
 }
 
 /* XCLIENT: the client stands for another, and all begins anew; XFORWARD: the
- * message came from another. */
+ * next message came from another, of whom nothing else is known. */
 static void
 client_facts(struct session *s, const struct lmtp_command *c)
 {
-	int i;
-
 	if (!s->is_trusted) {
 		dialogue_fault(s, SAY_NOT_TRUSTED);
 		return;
@@ -106,17 +130,17 @@ client_facts(struct session *s, const struct lmtp_command *c)
 		dialogue_fault(s, SAY_NOT_IN_MAIL);
 		return;
 	}
-	for (i = 0; i < CLIENT_FACTS; i++)
-		if (c->client[i] != NULL) {
-			free(s->facts[i]);
-			s->facts[i] = xstrdup(c->client[i]);
-		}
 	if (c->verb == VERB_XCLIENT) {
+		reset(s);
+		set_facts(s->facts, c->client);
 		free(s->helo);
 		s->helo = NULL;
 		dialogue_greet(s, "220");
-	} else
+	} else {
+		s->is_forwarded = true;
+		set_facts(s->forwarded, c->client);
 		session_say(s, SAY_OK);
+	}
 	junk(s);
 }
 
@@ -172,12 +196,13 @@ static const struct transaction_ops transaction_ops = {
 	.over = transaction_over,
 };
 
-/* A fact of XCLIENT or XFORWARD, else what is known by itself; NULL: neither,
- * or said to be unavailable. */
+/* A fact of XFORWARD; without one, of XCLIENT, else what is known by itself.
+ * NULL: none, or said to be unavailable. */
 static const char *
 fact(const struct session *s, enum client_fact which, const char *known)
 {
-	const char *v = s->facts[which] != NULL ? s->facts[which] : known;
+	const char *v = s->is_forwarded ? s->forwarded[which] :
+	    s->facts[which] != NULL ? s->facts[which] : known;
 
 	return v == NULL || *v == '\0' ? NULL : v;
 }

@@ -70,8 +70,10 @@ on_free(void *arg)
 	buf_clear(&s->in);
 	buf_clear(&s->out);
 	free(s->helo);
-	for (i = 0; i < CLIENT_FACTS; i++)
+	for (i = 0; i < CLIENT_FACTS; i++) {
 		free(s->facts[i]);
+		free(s->forwarded[i]);
+	}
 	free(s);
 }
 

@@ -46,7 +46,10 @@ struct session {
 	int64_t		 took_ms;	/* the peer took bytes */
 
 	char		*helo;		/* of LHLO; NULL: not said */
-	char		*facts[CLIENT_FACTS];	/* XCLIENT, XFORWARD */
+	char		*facts[CLIENT_FACTS];	/* XCLIENT: of the session */
+	char		*forwarded[CLIENT_FACTS];	/* XFORWARD: of the
+						 * next message alone */
+	bool		 is_forwarded;
 	struct transaction *tx;		/* from MAIL on */
 	struct lmtp_data data;
 	bool		 in_chunks;	/* there was a BDAT */

@@ -250,8 +250,10 @@ test_client(void)
 		"XCLIENT", "XCLIENT NAME", "XCLIENT COLOR=red",
 		"XCLIENT ADDR=here", "XCLIENT ADDR=::1", "XCLIENT NAME=a+0Ab",
 		"XCLIENT NAME=a+00", "XCLIENT NAME=a+4", "XCLIENT NAME=+FF",
+		"XCLIENT IDENT=4XYZ", "XFORWARD LOGIN=joe",
 	};
 	struct lmtp_command c;
+	char text[400];
 
 	is_str(parse("XCLIENT NAME=spike.test ADDR=192.0.2.7 PORT=77 "
 	    "PROTO=ESMTP HELO=a+20b LOGIN=joe", &c), NULL, "XCLIENT");
@@ -267,6 +269,17 @@ test_client(void)
 	is_str(c.client[CLIENT_IDENT], "4XYZ", "IDENT");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		is_str(parse(bad[i], &c), SAY_XCLIENT_SYNTAX, "%s", bad[i]);
+	is_str(parse("XFORWARD ADDR=here NAME=x", &c), NULL,
+	    "what is no address may be forwarded");
+	is_str(c.client[CLIENT_ADDR], "", "... and is not used");
+	snprintf(text, sizeof(text), "XFORWARD HELO=%0*d", 255, 0);
+	is_str(parse(text, &c), NULL, "255 bytes");
+	snprintf(text, sizeof(text), "XFORWARD HELO=%0*d", 256, 0);
+	is_str(parse(text, &c), SAY_XCLIENT_SYNTAX, "256 bytes");
+	snprintf(text, sizeof(text), "LHLO %0*d", 255, 0);
+	is_str(parse(text, &c), NULL, "LHLO with 255 bytes");
+	snprintf(text, sizeof(text), "LHLO %0*d", 256, 0);
+	is_str(parse(text, &c), SAY_LHLO_NAME, "LHLO with 256 bytes");
 }
 
 int
