@@ -394,6 +394,45 @@ print(s.recv(99).decode().strip())' "$IN") == '220 in.test LMTP nexthop' ]]
 	deliveries_are 0
 }
 
+@test "the last BDAT is refused once for each recipient: the client counts" {
+	local what
+
+	take 'message_size_limit = 100' 'max_errors = 4'
+	what='mail s@x.test ok@x.test ok@x.test ok@x.test'
+	run -0 say login "$what" '=BDAT 101 LAST\r\n' '*x 101' '?3' NOOP \
+		"$what" '=BDAT 101\r\n' '*x 101' '?' '=BDAT 2 LAST\r\n\r\n' '?3' \
+		NOOP 'MAIL FROM:<>' 'RCPT TO:<>' '=BDAT 2 LAST\r\n\r\n' '?' NOOP
+	[[ $(cut -c 1-9 <<<"$output" | tr '\n' ,) == \
+	    '552 5.3.4,552 5.3.4,552 5.3.4,250 2.0.0,'`
+	    `'552 5.3.4,503 5.5.1,503 5.5.1,503 5.5.1,250 2.0.0,'`
+	    `'250 2.1.0,553 5.1.3,503 5.5.1,250 2.0.0,' ]]
+	deliveries_are 0
+	session_end lost
+	nh_logged 'bounced=6 refused=1 '
+}
+
+@test "an lmtp relay that leads to an intake is told of each recipient" {
+	nh_conf <<-EOC
+	[relay hop]
+	type = lmtp
+	host = unix:$IN
+	[relay bh]
+	type = blackhole
+	[intake in]
+	listen = unix:$IN
+	listen_mode = 0666
+	discard_keywords = size
+	message_size_limit = 20
+	relay = bh
+	EOC
+	nh_start
+	nh_until 10 nh_field_is in state ready
+	run -69 nh submit --relay=hop --output=tsv --from=s@x.test a@x.test \
+		b@x.test c@x.test <M
+	[[ $(cut -f 2,3 <<<"$output" | sort -u) == $'permanent\t552' ]]
+	[[ ${#lines[@]} -eq 3 ]]
+}
+
 @test "SIZE: refused at MAIL, or after the message, one reply each" {
 	take 'message_size_limit = 1000'
 	head -c 998 /dev/zero | tr '\0' x >m
@@ -589,6 +628,10 @@ print(s.recv(99).decode().strip())' "$IN") == '421 4.3.2 '* ]]
 	[[ ${lines[1]} == '421 4.4.2 '* ]]
 	run -0 say login 'mail s@x.test ok@x.test' '=BDAT 3\r\nx' '??'
 	[[ ${lines[0]} == '421 4.4.2 '* ]]
+	# Neither do small pieces make a message last.
+	run -0 say login 'mail s@x.test ok@x.test' '=BDAT 1\r\nx' '?' 'pause 0.7' \
+		'=BDAT 1\r\nx' '?' 'pause 0.7' '??'
+	[[ ${lines[-2]} == '421 4.4.2 Message '* ]]
 	# Waiting for an answer is not idling.
 	run -0 mail ok-slow20@x.test
 	[[ $output == '250 2.0.0 stored' ]]

@@ -264,6 +264,14 @@ rcpt(struct session *s, const struct lmtp_command *c)
 
 /* ---- DATA and BDAT ---- */
 
+/* The first bytes of a message are awaited. */
+static void
+begin_message(struct session *s, enum session_phase phase)
+{
+	session_wait(s, phase);
+	s->message_ms = s->since_ms;
+}
+
 static void
 data(struct session *s, bool has_more)
 {
@@ -282,7 +290,7 @@ data(struct session *s, bool has_more)
 	else {
 		session_say(s, SAY_GO_AHEAD);
 		lmtp_data_init(&s->data);
-		session_wait(s, PHASE_DATA);
+		begin_message(s, PHASE_DATA);
 	}
 }
 
@@ -301,14 +309,37 @@ bdat(struct session *s, const struct lmtp_command *c)
 	else if (max != 0 && (c->chunk > max ||
 	    transaction_spool(s->tx)->len > max - c->chunk))
 		s->chunk_fault = SAY_TOO_LARGE;
-	else
-		s->in_chunks = true;
 	s->chunk_left = c->chunk;
 	s->is_last_chunk = c->is_last;
 	/* Its bytes come whatever we say of them (RFC 3030 §2). */
-	session_wait(s, PHASE_CHUNK);
+	if (s->in_chunks)
+		session_wait(s, PHASE_CHUNK);
+	else
+		begin_message(s, PHASE_CHUNK);
+	s->in_chunks = s->in_chunks || s->chunk_fault == NULL;
 	if (s->chunk_left == 0)
 		dialogue_chunk_end(s);
+}
+
+/* The last BDAT is answered once for each recipient, also where it is refused:
+ * the client counts (RFC 2033 §4.2). */
+static void
+refuse_chunk(struct session *s, const char *fault)
+{
+	uint32_t n = s->tx != NULL && s->is_last_chunk ?
+	    transaction_nrcpt(s->tx) : 0, i;
+
+	s->permanent += n;
+	s->intake->stats.rcpts_permanent += n;
+	s->chunk_lost = s->tx != NULL;
+	if (s->is_last_chunk)
+		reset(s);
+	for (i = 1; i < n; i++)
+		session_say(s, fault);
+	if (strcmp(fault, SAY_TOO_LARGE) == 0)
+		session_say(s, fault);
+	else
+		dialogue_fault(s, fault);
 }
 
 void
@@ -321,17 +352,10 @@ dialogue_chunk_end(struct session *s)
 		return;
 	}
 	session_wait(s, PHASE_COMMAND);
-	if (fault == NULL) {
+	if (fault == NULL)
 		session_say(s, SAY_OK);
-		return;
-	}
-	s->chunk_lost = s->tx != NULL;
-	if (s->is_last_chunk)
-		reset(s);
-	if (strcmp(fault, SAY_TOO_LARGE) == 0)
-		session_say(s, fault);
 	else
-		dialogue_fault(s, fault);
+		refuse_chunk(s, fault);
 }
 
 /* ---- all of them ---- */

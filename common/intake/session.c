@@ -171,6 +171,15 @@ session_wait(struct session *s, enum session_phase phase)
 	s->since_ms = loop_now_ms(s->intake->loop);
 }
 
+/* When the whole of the message must be there. */
+static int64_t
+message_due_ms(const struct session *s)
+{
+	return s->message_ms + s->intake->conf->data_timeout_ms +
+	    MS_PER_BYTE * (int64_t)(s->tx == NULL ? 0 :
+	    transaction_spool(s->tx)->len);
+}
+
 /* When something has to be done if nothing comes; 0: never. */
 static int64_t
 due_ms(const struct session *s)
@@ -186,15 +195,14 @@ due_ms(const struct session *s)
 		/* A message that was begun is given the same time to go on. */
 		if (s->intake->is_overdue)
 			due = s->tx == NULL ? now : s->since_ms + DRAIN_MS;
+		if (s->in_chunks && message_due_ms(s) < due)
+			due = message_due_ms(s);
 		break;
 	case PHASE_DATA:
 	case PHASE_CHUNK:
 		due = s->heard_ms + c->data_timeout_ms;
-		other = s->since_ms + c->data_timeout_ms + MS_PER_BYTE *
-		    (int64_t)(s->tx == NULL ? 0 :
-		    transaction_spool(s->tx)->len);
-		if (other < due)
-			due = other;
+		if (message_due_ms(s) < due)
+			due = message_due_ms(s);
 		break;
 	case PHASE_ANSWERS:
 		due = s->is_paused ? now + GONE_MS : 0;
@@ -238,7 +246,8 @@ on_timer(void *arg)
 		session_close(s, NULL);
 	else if (s->phase == PHASE_ANSWERS || now < due_ms(s))
 		arm(s);
-	else if (s->phase != PHASE_COMMAND)
+	else if (s->phase != PHASE_COMMAND || (s->in_chunks &&
+	    now >= message_due_ms(s)))
 		session_close(s, SAY_DATA_SLOW);
 	else
 		session_close(s, s->intake->is_draining ? SAY_STOPPING :

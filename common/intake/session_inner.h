@@ -40,8 +40,10 @@ struct session {
 	struct later	 flush_later, go_on_later, free_later;
 	struct timer	 timer;
 	int64_t		 start_ms;	/* of the session; all monotonic */
-	int64_t		 since_ms;	/* of the wait for a command, or of the
-					 * message, or of the end */
+	int64_t		 since_ms;	/* of the wait for a command or a chunk,
+					 * or of the end */
+	int64_t		 message_ms;	/* of the message, from DATA or the
+					 * first BDAT on */
 	int64_t		 heard_ms;	/* bytes came */
 	int64_t		 took_ms;	/* the peer took bytes */
 
