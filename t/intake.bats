@@ -391,6 +391,12 @@ print(s.recv(99).decode().strip())' "$IN") == '220 in.test LMTP nexthop' ]]
 	[[ $(cut -c 1-9 <<<"$output" | tr '\n' ,) == '503 5.5.1,250 2.1.0,'`
 		`'503 5.5.1,250 2.0.0,552 5.3.4,552 5.3.4,503 5.5.1,'`
 		`'250 2.0.0,501 5.5.4,(closed),' ]]
+	# One that cannot be read at all.
+	for line in 'BDAT 6 LAST\0' 'BDAT\t6 LAST' "BDAT $(printf '%05000d' 6)"; do
+		run -0 say login 'mail s@x.test ok@x.test' \
+			"=$line\r\nRSET\r\n" '?' '??'
+		[[ ${lines[0]} == '500 5.5.2 '* && ${lines[1]} == '(closed)' ]]
+	done
 	deliveries_are 0
 }
 

@@ -2,6 +2,7 @@
 #include "intake/command.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,14 +42,25 @@ next_word(char **p)
 }
 
 static enum lmtp_verb
-verb_of(const char *word)
+verb_of(const char *word, size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcasecmp(word, verbs[i].word) == 0)
+		if (strlen(verbs[i].word) == n &&
+		    strncasecmp(word, verbs[i].word, n) == 0)
 			return verbs[i].verb;
 	return VERB_UNKNOWN;
+}
+
+enum lmtp_verb
+lmtp_command_verb(const char *line, size_t n)
+{
+	size_t len = 0;
+
+	while (len < n && isalpha((unsigned char)line[len]))
+		len++;
+	return verb_of(line, len);
 }
 
 /* ---- MAIL and RCPT ---- */
@@ -162,6 +174,9 @@ mail_param(struct lmtp_command *c, const char *name, const char *value)
 			return SAY_TWICE;
 		c->is_smtputf8 = true;
 	} else if (strcasecmp(name, "SIZE") == 0) {
+		if (c->has_size)
+			return SAY_TWICE;
+		c->has_size = true;
 		if (take_number(value, &c->size) == -1)
 			return SAY_BAD_SIZE;
 	} else if (strcasecmp(name, "BODY") == 0) {
@@ -348,15 +363,18 @@ parse_client(struct lmtp_command *c, char *p)
 const char *
 lmtp_command_parse(char *line, size_t n, struct lmtp_command *c)
 {
-	char *p = line;
+	char *p = line, *word;
 
 	memset(c, 0, sizeof(*c));
 	if (memchr(line, '\0', n) != NULL || str_has_control(line) ||
-	    !str_is_utf8(line, n))
+	    !str_is_utf8(line, n)) {
+		c->verb = lmtp_command_verb(line, n);
 		return SAY_LINE_BYTES;
+	}
 	while (n > 0 && line[n - 1] == ' ')	/* RFC 5321 §4.1.1 */
 		line[--n] = '\0';
-	c->verb = verb_of(next_word(&p));
+	word = next_word(&p);
+	c->verb = verb_of(word, strlen(word));
 	switch (c->verb) {
 	case VERB_UNKNOWN:
 		return SAY_UNKNOWN;

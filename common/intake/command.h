@@ -47,7 +47,8 @@ struct lmtp_command {		/* texts lie in the line */
 	const char	*path;		/* MAIL, RCPT: what stood in <> */
 	/* MAIL */
 	const char	*envid;		/* or NULL */
-	uint64_t	 size;		/* 0: not given */
+	bool		 has_size;
+	uint64_t	 size;		/* 0: not given, or unknown */
 	uint8_t		 ret;		/* enum env_ret */
 	uint8_t		 body;		/* enum env_body */
 	bool		 is_smtputf8;
@@ -68,5 +69,7 @@ struct lmtp_command {		/* texts lie in the line */
  * wrong; the verb is set in either case.
  */
 const char *lmtp_command_parse(char *line, size_t n, struct lmtp_command *);
+/* The verb of a line that cannot be taken apart, by its first letters. */
+enum lmtp_verb	 lmtp_command_verb(const char *line, size_t n);
 
 #endif

@@ -285,6 +285,13 @@ session_message_end(struct session *s)
 	transaction_submit(s->tx);
 }
 
+/* How much of what comes behind such a line is data nobody knows. */
+static bool
+is_bdat(const char *line, size_t n)
+{
+	return lmtp_command_verb(line, n) == VERB_BDAT;
+}
+
 /* A line, if one is there; the bytes taken. */
 static size_t
 take_line(struct session *s, const char *p, size_t n)
@@ -295,12 +302,16 @@ take_line(struct session *s, const char *p, size_t n)
 
 	if (end == NULL && n < max)
 		return 0;
+	len = end == NULL ? n : (size_t)(end - p);
+	if (!s->is_skipping && len >= max && is_bdat(p, n)) {
+		session_close(s, SAY_LINE_LONG);
+		return n;
+	}
 	if (end == NULL) {
 		s->is_skipping = true;
 		return n;
 	}
 	s->since_ms = loop_now_ms(s->intake->loop);
-	len = (size_t)(end - p);
 	if (s->is_skipping || len >= max) {
 		s->is_skipping = false;
 		dialogue_fault(s, SAY_LINE_LONG);
