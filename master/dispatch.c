@@ -111,7 +111,8 @@ dispatch_has_room(const struct service *sv)
 {
 	return sv->nqueued < (sv->current == NULL ? 0 :
 	    (uint64_t)sv->current->conf->rows->backlog) &&
-	    sv->master->queued_bytes < QUEUED_BYTES_MAX;
+	    sv->master->queued_bytes < QUEUED_BYTES_MAX &&
+	    sv->master->names_bytes < NAMES_BYTES_MAX;
 }
 
 void
@@ -130,6 +131,7 @@ dispatch_offer(struct job *j, const void *bytes, uint32_t len)
 
 	/* One that may forward takes memory of ours as one that waits does. */
 	if (sv->nqueued == 0 && (c = service_pick(sv)) != NULL &&
+	    sv->master->names_bytes < NAMES_BYTES_MAX &&
 	    (!c->may_forward || sv->master->queued_bytes < QUEUED_BYTES_MAX)) {
 		job_unqueue(j);
 		job_run(j, c, bytes, len);
@@ -229,17 +231,37 @@ find_service(struct submitter *s, const struct deliver_facts *facts)
 	return sv;
 }
 
+/* A recipient of a frame that does not become a job; sv as refuse() has it. */
+static void
+tell_refused(struct submitter *s, const struct deliver_facts *facts,
+    struct service *sv, struct names *names, uint32_t i,
+    const struct answer *a)
+{
+	struct master *m = s->master;
+
+	if (sv == NULL)
+		m->refused++;
+	else
+		service_answered(sv, &a->reply, loop_now_us(m->loop));
+	job_log(names, i, sv == NULL ? NULL : sv->name, facts->body_len, a);
+}
+
 /* An answer for every recipient of a frame that does not become a job. */
 static void
 refuse_frame(struct submitter *s, const struct frame *f,
-    const struct deliver_facts *facts, const struct reply *r)
+    const struct deliver_facts *facts, struct service *sv,
+    struct arena *arena, const struct reply *r)
 {
 	struct answer a = { .reply = *r, .host = "", .address = "" };
 	struct buf *out = channel_out(s->channel);
+	struct names names;
 	uint32_t i;
 	size_t start;
 
+	names_init(&names, f, facts, arena_alloc(arena, facts->names_len));
 	for (i = 0; i <= facts->nrcpt; i++) {
+		if (i < facts->nrcpt)
+			tell_refused(s, facts, sv, &names, i, &a);
 		start = buf_len(out);
 		if ((i < facts->nrcpt ? frame_put_result(out, f->id, i, &a) :
 		    frame_put_bare(out, FRAME_DONE, f->id)) == -1) {
@@ -260,37 +282,26 @@ is_closed(const struct submitter *s)
 	    (!s->master->is_replaced || s->master->is_refusing));
 }
 
-/* sv: its queue is full; NULL: there is no relay of this name, or no more is
- * taken. */
+/* sv: the relay it is for; NULL: there is none of this name, or it takes no
+ * more.  Its descriptor could not be taken, or its queue is full. */
 static void
 refuse(struct submitter *s, const struct frame *f,
-    const struct deliver_facts *facts, const struct service *sv)
+    const struct deliver_facts *facts, struct service *sv, bool is_bare)
 {
 	struct arena *arena = arena_new(4096);
 	struct reply r;
 
 	if (is_closed(s))
 		reply_cause(&r, arena, STAGE_NONE, CAUSE_MASTER_STOPPING);
-	else if (sv != NULL)
-		reply_cause(&r, arena, STAGE_NONE, CAUSE_QUEUE_FULL, sv->name);
-	else
+	else if (sv == NULL)
 		reply_cause(&r, arena, STAGE_NONE, CAUSE_NO_RELAY,
 		    facts->relay_len == 0 ? "(none given)" :
 		    arena_strndup(arena, facts->relay, facts->relay_len));
-	refuse_frame(s, f, facts, &r);
-	arena_free(arena);
-}
-
-/* Its descriptor could not be taken. */
-static void
-refuse_bare(struct submitter *s, const struct frame *f,
-    const struct deliver_facts *facts)
-{
-	struct arena *arena = arena_new(4096);
-	struct reply r;
-
-	reply_cause(&r, arena, STAGE_NONE, CAUSE_MASTER_NO_DESCRIPTOR);
-	refuse_frame(s, f, facts, &r);
+	else if (is_bare)
+		reply_cause(&r, arena, STAGE_NONE, CAUSE_MASTER_NO_DESCRIPTOR);
+	else
+		reply_cause(&r, arena, STAGE_NONE, CAUSE_QUEUE_FULL, sv->name);
+	refuse_frame(s, f, facts, sv, arena, &r);
 	arena_free(arena);
 }
 
@@ -302,6 +313,7 @@ dispatch_deliver(struct submitter *s, const struct frame *f,
 	const char *error = NULL;
 	struct service *sv;
 	struct job *j;
+	bool is_bare;
 
 	if (frame_deliver_facts(f, &facts, &error) == -1)
 		;
@@ -315,21 +327,19 @@ dispatch_deliver(struct submitter *s, const struct frame *f,
 		submitter_drop(s, error);
 		return;
 	}
-	if (fd == -1 && (f->flags & FRAME_HAS_FD) != 0) {
-		refuse_bare(s, f, &facts);
-		return;
-	}
+	is_bare = fd == -1 && (f->flags & FRAME_HAS_FD) != 0;
 	sv = find_service(s, &facts);
 	if (sv != NULL && sv->is_ending)
 		sv = NULL;
-	if (is_closed(s) || sv == NULL || s->nopen >= submitter_window(s)) {
+	if (is_closed(s) || sv == NULL || is_bare ||
+	    s->nopen >= submitter_window(s)) {
 		if (fd != -1)
 			close(fd);
-		refuse(s, f, &facts, sv);
+		refuse(s, f, &facts, sv, is_bare);
 		return;
 	}
 	master_need_tick(s->master);
-	j = job_new(sv, facts.nrcpt);
+	j = job_new(sv, f, &facts);
 	job_attach(j, s, f->id);
 	j->fd = fd;
 	j->hops = facts.hops;

@@ -149,9 +149,10 @@ make_frame(const struct onward *o, struct buf *b)
 }
 
 static struct job *
-leg_new(const struct onward *o, int fd)
+leg_new(const struct onward *o, const struct frame *f,
+    const struct deliver_facts *facts, int fd)
 {
-	struct job *j = o->job, *leg = job_new(o->target, o->n);
+	struct job *j = o->job, *leg = job_new(o->target, f, facts);
 	uint32_t i, n = 0;
 
 	leg->root = j->root;
@@ -189,19 +190,24 @@ send_on(struct onward *o)
 {
 	struct job *j = o->job;
 	struct service *from = j->service;
+	struct deliver_facts facts;
 	const char *error;
+	struct frame f;
 	struct buf b;
 	int fd = -1;
 
 	buf_init(&b, FRAME_BYTES_MAX);
 	error = make_frame(o, &b);
+	if (error == NULL && (frame_parse(buf_data(&b), buf_len(&b), &f,
+	    &error) != 1 || frame_deliver_facts(&f, &facts, &error) == -1))
+		error = "its message cannot be read";
 	if (error == NULL && j->fd != -1 &&
 	    (fd = fcntl(j->fd, F_DUPFD_CLOEXEC, 3)) == -1)
 		error = strerror(errno);
 	if (error == NULL) {
 		log_debug("relay %s: %u recipients forwarded to relay %s",
 		    from->name, o->n, o->target->name);
-		leg_start(leg_new(o, fd), from, &b);
+		leg_start(leg_new(o, &f, &facts, fd), from, &b);
 	}
 	buf_clear(&b);
 	return error;

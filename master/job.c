@@ -31,18 +31,22 @@ job_find(struct submitter *s, uint64_t id)
 }
 
 struct job *
-job_new(struct service *sv, uint32_t nrcpt)
+job_new(struct service *sv, const struct frame *f,
+    const struct deliver_facts *facts)
 {
-	struct job *j = xmalloc(sizeof(*j) + nrcpt);
+	struct job *j = xmalloc(sizeof(*j) + facts->nrcpt + facts->names_len);
 
-	memset(j, 0, sizeof(*j));
-	memset(j->rcpts, 0, nrcpt);
+	memset(j, 0, sizeof(*j) + facts->nrcpt);
+	names_init(&j->names, f, facts, (char *)j->rcpts + facts->nrcpt);
+	j->names_len = facts->names_len;
+	sv->master->names_bytes += facts->names_len;
+	j->size = facts->body_len;
 	LIST_INIT(&j->legs);
 	j->service = sv;
 	j->fd = -1;
 	j->since_ms = loop_now_ms(sv->master->loop);
 	j->since_us = loop_now_us(sv->master->loop);
-	j->nrcpt = j->open = nrcpt;
+	j->nrcpt = j->open = facts->nrcpt;
 	sv->master->njobs++;
 	sv->njobs++;
 	return j;
@@ -151,6 +155,7 @@ free_job(struct job *j)
 	if (j->root != NULL && j->root != j)
 		LIST_REMOVE(j, leg);
 	job_drop_bytes(j);
+	sv->master->names_bytes -= j->names_len;
 	free(j->map);
 	free(j);
 	sv->master->njobs--;
@@ -180,8 +185,7 @@ settle(struct job *j, uint32_t i, const struct reply *r, uint32_t *index_r)
 
 	j->rcpts[i] |= IS_ANSWERED;
 	j->open--;
-	j->service->answers[r->cls]++;
-	metrics_answered(j->service, r, j->since_us);
+	service_answered(j->service, r, j->since_us);
 	*index_r = j->map == NULL ? i : j->map[i];
 	if (root == NULL)
 		return NULL;
@@ -200,6 +204,9 @@ job_answer(struct job *j, uint32_t i, const struct reply *r)
 	size_t start;
 	int result;
 
+	a.total_ms = (uint32_t)(loop_now_ms(j->service->master->loop) -
+	    j->since_ms);
+	job_log(&j->names, i, j->service->name, j->size, &a);
 	if ((root = settle(j, i, r, &index)) == NULL)
 		return;
 	s = root->from;
@@ -292,7 +299,6 @@ job_fail(struct job *j, const struct reply *plain, const struct reply *doubt)
 {
 	uint32_t i;
 
-	job_log(j, plain, doubt);
 	for (i = 0; i < j->nrcpt; i++)
 		if ((j->rcpts[i] & IS_SETTLED) == 0)
 			job_answer(j, i, (j->rcpts[i] & IS_IN_DOUBT) != 0 ?
@@ -316,15 +322,12 @@ job_cancel(struct job *j)
 		channel_queued(j->child->channel, start, -1);
 }
 
-/* One that waits; its answers go with it where nobody asks. */
+/* One that waits. */
 static void
 give_up(struct job *j)
 {
 	job_unqueue(j);
-	if (j->root->from == NULL)
-		job_over(j);
-	else
-		job_refuse(j, CAUSE_CANCELLED);
+	job_refuse(j, CAUSE_CANCELLED);
 }
 
 void

@@ -14,6 +14,8 @@
 #include "master.h"
 
 #define FORWARD_HOPS_MAX	4
+/* Of all open deliveries; beyond that they wait as if there were no agent. */
+#define NAMES_BYTES_MAX		(64 * 1024 * 1024)
 /* What is forwarded waits beyond QUEUED_BYTES_MAX: as much as was kept for it,
  * or an agent that forwards each recipient by itself would fill the memory. */
 #define FORWARD_BYTES_MAX	(2 * QUEUED_BYTES_MAX)
@@ -21,6 +23,13 @@
 enum place { NOWHERE, HELD, QUEUED, RUNNING };
 enum { IS_ANSWERED = 0x01, IS_IN_DOUBT = 0x02, IS_FORWARDED = 0x04 };
 enum { IS_SETTLED = IS_ANSWERED | IS_FORWARDED };
+
+/* Who is in a delivery, for the log; kept as long as the job is. */
+struct names {
+	const char	*id, *sender;
+	const char	*rcpt;		/* that of index i; the others follow */
+	uint32_t	 i;
+};
 
 struct job {
 	TAILQ_ENTRY(job) queue;		/* HELD, QUEUED */
@@ -49,6 +58,9 @@ struct job {
 	uint32_t	 open;		/* its agent still has to settle */
 	uint32_t	 waiting;	/* root: no answer to the submitter */
 	uint32_t	*map;		/* leg: recipients of the root */
+	uint64_t	 size;		/* of the message */
+	uint32_t	 names_len;
+	struct names	 names;		/* they stand behind rcpts */
 	uint8_t		 place;
 	uint8_t		 hops;
 	bool		 is_blamed;	/* one lie was logged */
@@ -63,7 +75,9 @@ struct job {
 /* ---- job.c ---- */
 
 struct job	*job_find(struct submitter *, uint64_t id);
-struct job	*job_new(struct service *, uint32_t nrcpt);
+/* Of a DELIVER and what frame_deliver_facts() found in it. */
+struct job	*job_new(struct service *, const struct frame *,
+		    const struct deliver_facts *);
 /* A root from now on: this submitter's, under this id. */
 void		 job_attach(struct job *, struct submitter *, uint64_t id);
 /* The submitter has nothing to do with it any more. */
@@ -82,7 +96,7 @@ void		 job_over(struct job *);
  * It is over then. */
 void		 job_fail(struct job *, const struct reply *plain,
 		    const struct reply *doubt);
-/* Our own answer for one recipient. */
+/* Our own answer for one recipient, logged. */
 void		 job_answer(struct job *, uint32_t i, const struct reply *);
 /* The agent's answer for one recipient. */
 void		 job_pass_result(struct job *, uint32_t i,
@@ -109,9 +123,12 @@ void		 job_check_output(struct submitter *, int result);
 
 /* ---- job_log.c ---- */
 
-/* Final lines of those that have no answer, if the frame is kept. */
-void		 job_log(const struct job *, const struct reply *plain,
-		    const struct reply *doubt);
+/* room: facts.names_len bytes, which must stay. */
+void		 names_init(struct names *, const struct frame *,
+		    const struct deliver_facts *, char *room);
+/* The final line of recipient i, whom the master answers for. */
+void		 job_log(struct names *, uint32_t i, const char *relay,
+		    uint64_t size, const struct answer *);
 
 /* ---- dispatch.c ---- */
 

@@ -453,6 +453,9 @@ void		 service_end(struct service *, int64_t drain_limit_ms);
 void		 service_check_end(struct service *);
 /* At the end of the turn, with all its generations. */
 void		 service_free(struct service *);
+/* A recipient of it was answered. */
+void		 service_answered(struct service *, const struct reply *,
+		    int64_t since_us);
 /* The ready child with the fewest open deliveries, or NULL. */
 struct child	*service_pick(const struct service *);
 const char	*service_trouble(const struct service *);	/* for people */
@@ -690,6 +693,8 @@ struct master {
 	TAILQ_HEAD(, control) controls;
 	struct listener	*submit_listener, *control_listener;
 	uint64_t	 queued_bytes;	/* of deliveries that wait */
+	uint64_t	 names_bytes;	/* of all deliveries, see job.h */
+	uint64_t	 refused;	/* recipients that came to no relay */
 	uint32_t	 njobs;
 	uint32_t	 nforwarding;	/* jobs at agents that may forward */
 	struct timer	 tick;

@@ -111,6 +111,7 @@ put_master(struct page *p, const struct metric_row *row, const char *full)
 		{ "submitters", m->nsubmitters },
 		{ "deliveries_open", m->njobs },
 		{ "queued_bytes", m->queued_bytes },
+		{ "recipients_refused", m->refused },
 	};
 	size_t i;
 

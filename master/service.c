@@ -90,6 +90,13 @@ set_error(struct service *sv, const char *fmt, ...)
 	sv->last_error_ms = clock_wall_ms();
 }
 
+void
+service_answered(struct service *sv, const struct reply *r, int64_t since_us)
+{
+	sv->answers[r->cls]++;
+	metrics_answered(sv, r, since_us);
+}
+
 /* ---- generations ---- */
 
 static void

@@ -21,6 +21,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "mail/final.h"
 #include "net/share.h"
 #include "postfix/service.h"
 
@@ -216,35 +217,14 @@ delivery_over(struct delivery *d)
 	check_outdated(a);
 }
 
-/* The final line of a recipient, for this attempt. */
 static void
 log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
 {
-	const uint32_t times[] = { a->wait_ms, a->connect_ms,
-	    a->transaction_ms };
-	const struct reply *r = &a->reply;
-	struct event_line e;
+	const struct final f = { .id = d->env.id, .to = d->env.rcpts[i].addr,
+		.from = d->env.sender, .answer = a, .has_times = true,
+		.size = d->env.body.len };
 
-	if (!event_begin(&e, r->cls == REPLY_DELIVERED ? EVENT_DELIVERED :
-	    r->cls == REPLY_TRANSIENT ? EVENT_DEFERRED : EVENT_BOUNCED,
-	    d->env.id))
-		return;
-	event_address(&e, "to", d->env.rcpts[i].addr);
-	event_address(&e, "from", d->env.sender);
-	event_peer(&e, a->host, a->address, a->port);
-	event_seconds(&e, "delay", a->total_ms);
-	event_times(&e, "delays", times, 3);
-	event_dsn(&e, r->dsn);
-	event_text(&e, "status", r->cls == REPLY_DELIVERED ? "sent" :
-	    r->cls == REPLY_TRANSIENT ? "deferred" : "bounced");
-	event_quoted(&e, "stage", stage_name(r->stage));
-	event_reply(&e, r->code, r->text);
-	event_beside(&e);
-	event_text(&e, "tls", a->tls);
-	if (a->conn_use > 0)
-		event_int(&e, "conn_use", a->conn_use);
-	event_int(&e, "size", (int64_t)d->env.body.len);
-	event_end(&e);
+	final_log(&f);
 }
 
 /* A bug of the agent's. */

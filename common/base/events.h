@@ -52,8 +52,8 @@ EVENT(AGENT_READY, "agent_ready", INFO, "A process of an agent, an intake "
 EVENT(AGENT_REFUSED, "agent_refused", ERROR, "One that was started again "
     "finds fault with its options.")
 EVENT(AGENT_DIED, "agent_died", WARNING, "Such a process has ended without "
-    "having been asked to; an agent's open deliveries are answered, and it is started "
-    "again after delay.")
+    "having been asked to.  What an agent had open was answered, a line for "
+    "each recipient; it is started again after delay.")
 EVENT(AGENT_FAILED, "agent_failed", WARNING, "One that was to finish its "
     "deliveries and end did so badly.")
 EVENT(AGENT_RULES, "agent_rules", WARNING, "An agent has broken a rule of "

@@ -17,6 +17,9 @@ const struct metric_row metric_rows[] = {
 	    "answered." },
 	{ "master", "queued_bytes", METRIC_GAUGE, "",
 	    "Memory held by deliveries that wait." },
+	{ "master", "recipients_refused", METRIC_COUNTER, "",
+	    "Recipients answered that came to no relay: there is none of that "
+	    "name, or no more is taken." },
 
 	{ "relay", "up", METRIC_GAUGE, "relay",
 	    "1 if at least one agent is ready." },

@@ -438,11 +438,26 @@ deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
 		s->facts.relay = (const char *)a->data;
 		s->facts.relay_len = a->len;
 		break;
+	case ATTR_ENV_ID:
+		s->facts.id = (const char *)a->data;
+		s->facts.id_len = a->len;
+		break;
+	case ATTR_SENDER:
+		s->facts.sender = (const char *)a->data;
+		s->facts.sender_len = a->len;
+		break;
 	case ATTR_RCPT:
 		if (++s->facts.nrcpt > ENVELOPE_RCPT_MAX) {
 			*error_r = "too many recipients";
 			return -1;
 		}
+		s->facts.names_len += a->len + 1;
+		break;
+	case ATTR_BODY:
+		s->facts.body_len = a->len;
+		break;
+	case ATTR_BODY_RANGE:
+		s->facts.body_len = get_be64(a->data + 8);
 		break;
 	case ATTR_DEADLINE:
 		s->facts.deadline_s = get_be32(a->data);
@@ -504,7 +519,34 @@ frame_deliver_facts(const struct frame *f, struct deliver_facts *facts,
 	if (deliver_scan(f, &s, error_r) == -1)
 		return -1;
 	*facts = s.facts;
+	facts->names_len += (uint32_t)(facts->id_len + facts->sender_len + 2);
 	return 0;
+}
+
+static char *
+put_name(char *to, const void *name, size_t len)
+{
+	if (len > 0)
+		memcpy(to, name, len);
+	to[len] = '\0';
+	return to + len + 1;
+}
+
+void
+frame_deliver_names(const struct frame *f, const struct deliver_facts *facts,
+    char *to)
+{
+	uint32_t left = facts->nrcpt;
+	struct attr a;
+	size_t at = 0;
+
+	to = put_name(to, facts->id, facts->id_len);
+	to = put_name(to, facts->sender, facts->sender_len);
+	while (left > 0 && frame_next(f, &at, &a) == 1)
+		if (a.tag == ATTR_RCPT) {
+			to = put_name(to, a.data, a.len);
+			left--;
+		}
 }
 
 /* The text attributes and where they go. */

@@ -205,13 +205,22 @@ int	frame_get_deliver(const struct frame *, int fd, struct arena *,
 struct deliver_facts {
 	const char	*relay;
 	size_t		 relay_len;
+	const char	*id;
+	size_t		 id_len;
+	const char	*sender;
+	size_t		 sender_len;
 	uint32_t	 nrcpt;
+	uint32_t	 names_len;	/* for frame_deliver_names() */
+	uint64_t	 body_len;
 	uint32_t	 deadline_s;
 	uint8_t		 hops;
 	bool		 no_wait;
 };
 int	frame_deliver_facts(const struct frame *, struct deliver_facts *,
 	    const char **error_r);
+/* Its id, its sender and its recipients, a NUL behind each: names_len bytes. */
+void	frame_deliver_names(const struct frame *, const struct deliver_facts *,
+	    char *to);
 
 /* RESULT: an answer for one recipient. */
 struct answer {

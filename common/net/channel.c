@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #define PIECES		32
@@ -484,6 +485,8 @@ channel_flush(struct channel *c)
 {
 	if (is_over(c) || c->is_cut || buf_is_empty(&c->out))
 		return;
+	/* What is told has been logged, however soon we may end. */
+	log_flush();
 	if (send_pieces(c) == 0) {
 		wait_write(c, false);
 		buf_shrink(&c->out);

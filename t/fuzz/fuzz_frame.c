@@ -92,6 +92,24 @@ check_again(const struct envelope *e, const struct frame *f,
 }
 
 static void
+names(const struct frame *f, const struct deliver_facts *facts,
+    const struct envelope *e, struct arena *arena)
+{
+	char *all = arena_alloc(arena, facts->names_len), *at = all;
+	uint32_t i;
+
+	frame_deliver_names(f, facts, all);
+	check(same(at, e->id));
+	at += strlen(at) + 1;
+	check(same(at, e->sender));
+	for (i = 0; i < e->nrcpt; i++) {
+		at += strlen(at) + 1;
+		check(same(at, e->rcpts[i].addr));
+	}
+	check(at + strlen(at) + 1 == all + facts->names_len);
+}
+
+static void
 deliver(const struct frame *f, struct arena *arena)
 {
 	const char *error = NULL, *router_error = NULL;
@@ -106,6 +124,8 @@ deliver(const struct frame *f, struct arena *arena)
 	check(frame_get_deliver(f, -1, arena, &e, &error) == 0);
 	check(facts.nrcpt == e.nrcpt && facts.deadline_s == e.deadline_s &&
 	    facts.relay_len == strlen(e.relay) && facts.no_wait == e.no_wait);
+	check(facts.body_len == e.body.len);
+	names(f, &facts, &e, arena);
 	check_envelope(&e, f);
 	check_again(&e, f, arena);
 }

@@ -322,6 +322,22 @@ fill(struct envelope *e, struct rcpt *rcpts)
 }
 
 static void
+check_names(const struct frame *f, const struct deliver_facts *facts)
+{
+	static const char all[] = "Q1\0s@y.example\0a@x.example\0b@x.example\0"
+	    "c@x.example";
+	char got[sizeof(all) + 1] = "";
+
+	is_int(facts->names_len, sizeof(all), "names: bytes");
+	if (facts->names_len != sizeof(all))
+		return;
+	got[sizeof(all)] = 'x';
+	frame_deliver_names(f, facts, got);
+	is_mem(got, sizeof(all), all, sizeof(all), "names: in their order");
+	is_int(got[sizeof(all)], 'x', "names: nothing behind them");
+}
+
+static void
 test_deliver(void)
 {
 	struct envelope e, got;
@@ -376,6 +392,8 @@ test_deliver(void)
 	is_mem(facts.relay, facts.relay_len, "out", 3, "facts: relay");
 	is_int(facts.nrcpt, 3, "facts: recipients");
 	is_int(facts.deadline_s, 300, "facts: deadline");
+	is_int((intmax_t)facts.body_len, 4, "facts: bytes of the body");
+	check_names(&f, &facts);
 }
 
 static void
