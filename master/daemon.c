@@ -155,3 +155,16 @@ daemon_pid_file(const char *path, char *error, size_t size)
 	snprintf(error, size, "%s: %s", path, strerror(errno));
 	return -1;
 }
+
+void
+daemon_pid_file_end(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int pid = 0;
+
+	if (f == NULL)
+		return;
+	if (fscanf(f, "%d", &pid) == 1 && pid == (int)getpid())
+		unlink(path);
+	fclose(f);
+}

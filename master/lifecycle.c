@@ -62,6 +62,7 @@ master_free(struct master *m)
 	sockets_clear(&m->sockets);
 	reaper_free(m->reaper);
 	config_unref(m->config);
+	config_unref(m->began);
 	free(m->pid_file);
 	free(m);
 }
@@ -242,6 +243,7 @@ on_started(void *arg)
 	}
 	tell_start(m);
 	m->config = config_ref(m->rollout->config);
+	m->began = config_ref(m->rollout->config);
 	if ((status = open_sockets(m, error, sizeof(error))) != 0) {
 		fprintf(m->errors, "nexthop-master: %s\n", error);
 		fflush(m->errors);

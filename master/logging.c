@@ -264,22 +264,3 @@ logging_reloaded(struct master *m)
 	log_configure(&m->log);
 	logging_reopen(m, m->reload_asker);
 }
-
-static bool
-differ(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
-}
-
-const char *
-logging_needs_restart(const struct logging_conf *a,
-    const struct logging_conf *b)
-{
-	if (a->target != b->target)
-		return "log";
-	if (a->format != b->format)
-		return "log_format";
-	if (differ(a->facility, b->facility))
-		return "syslog_facility";
-	return differ(a->tag, b->tag) ? "syslog_tag" : NULL;
-}

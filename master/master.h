@@ -631,6 +631,8 @@ void	 daemon_ready(int fd, int status);
 FILE	*daemon_stderr_to_log(struct loop *);
 void	 daemon_notify(const char *state);	/* systemd, if it started us */
 int	 daemon_pid_file(const char *path, char *error, size_t);
+/* Removed, if it still names us. */
+void	 daemon_pid_file_end(const char *path);
 
 /* ---- logging.c ---- */
 
@@ -645,9 +647,6 @@ int	 logging_start(struct master *, const struct logging_conf *,
 int	 logging_reopen(struct master *, struct control *asker);
 /* The configuration is another. */
 void	 logging_reloaded(struct master *);
-/* Which key was changed that only a restart changes, or NULL. */
-const char *logging_needs_restart(const struct logging_conf *,
-	    const struct logging_conf *);
 
 /* ---- systemd.c ---- */
 
@@ -680,6 +679,7 @@ struct master {
 	const char	*path;		/* of the configuration; borrowed */
 	FILE		*errors;	/* where faults of the start go */
 	struct config	*config;	/* NULL until the start succeeded */
+	struct config	*began;		/* what it started with; likewise */
 	char		*pid_file;	/* that was written, or NULL */
 	enum master_state state;
 	bool		 is_background;

@@ -20,38 +20,42 @@ differ(const char *a, const char *b)
 	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
 }
 
-/* What cannot change while we run. */
+/* What cannot change while we run: another master begins with it.  Told until
+ * one has. */
 static void
-tell_restart(struct master *m, const struct master_conf *was)
+tell_upgrade(struct master *m)
 {
-	const struct master_conf *is = m->config->master;
-	const char *key = logging_needs_restart(&was->logging, &is->logging);
+	const struct master_conf *was = m->began->master,
+	    *is = m->config->master;
+	const struct logging_conf *old = &was->logging, *new = &is->logging;
 	const struct {
-		const char *key, *was, *is;
-	} fixed[] = {
-		{ "socket", was->socket, is->socket },
-		{ "socket_mode", was->socket_mode, is->socket_mode },
-		{ "socket_user", was->socket_user, is->socket_user },
-		{ "socket_group", was->socket_group, is->socket_group },
-		{ "control", was->control, is->control },
-		{ "control_mode", was->control_mode, is->control_mode },
-		{ "pid_file", was->pid_file, is->pid_file },
+		const char *key;
+		bool is_changed;
+	} keys[] = {
+		{ "socket", differ(was->socket, is->socket) },
+		{ "socket_mode", differ(was->socket_mode, is->socket_mode) },
+		{ "socket_user", differ(was->socket_user, is->socket_user) },
+		{ "socket_group", differ(was->socket_group, is->socket_group) },
+		{ "control", differ(was->control, is->control) },
+		{ "control_mode", differ(was->control_mode, is->control_mode) },
+		{ "pid_file", differ(was->pid_file, is->pid_file) },
+		{ "log", old->target != new->target },
+		{ "log_format", old->format != new->format },
+		{ "syslog_facility", differ(old->facility, new->facility) },
+		{ "syslog_tag", differ(old->tag, new->tag) },
 	};
+	bool has_moved = differ(was->control, is->control);
 	size_t i;
 
-	if (key != NULL) {
-		log_warning("[master] %s: changing it needs a restart", key);
-		control_printf(m->reload_asker,
-		    "[master] %s: changing it needs a restart\n", key);
-	}
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-		if (!differ(fixed[i].was, fixed[i].is))
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (!keys[i].is_changed)
 			continue;
-		log_warning("[master] %s: changing it needs a restart",
-		    fixed[i].key);
-		control_printf(m->reload_asker,
-		    "[master] %s: changing it needs a restart\n",
-		    fixed[i].key);
+		log_warning("[master] %s: takes effect by an upgrade",
+		    keys[i].key);
+		control_printf(m->reload_asker, "[master] %s: takes effect by "
+		    "nexthop upgrade%s%s\n", keys[i].key,
+		    has_moved ? " --control=" : "",
+		    has_moved ? was->control : "");
 	}
 }
 
@@ -148,7 +152,7 @@ static void
 on_reloaded(void *arg)
 {
 	struct master *m = arg;
-	struct config *was, *config = m->rollout->config;
+	struct config *config = m->rollout->config;
 	struct generation *g;
 	unsigned nnew = 0;
 	char error[512];
@@ -166,15 +170,13 @@ on_reloaded(void *arg)
 	}
 	TAILQ_FOREACH(g, &m->rollout->generations, next)
 		nnew += g->conf->kind == CONF_RELAY;
-	was = config_ref(m->config);
 	commit_config(m, m->rollout);
 	if (m->nreload_names == 0)
 		logging_reloaded(m);
 	master_warn_user(m->config);
 	tell_reloaded(m, config, nnew);
 	if (m->nreload_names == 0)
-		tell_restart(m, was->master);
-	config_unref(was);
+		tell_upgrade(m);
 	reload_end(m, EX_OK);
 }
 

@@ -133,6 +133,8 @@ master_hand_over(struct master *m)
 	m->is_replaced = true;
 	m->sockets.is_handed_over = true;
 	unsetenv("NOTIFY_SOCKET");	/* systemd listens to the new one */
+	if (m->pid_file != NULL)
+		daemon_pid_file_end(m->pid_file);
 	free(m->pid_file);
 	m->pid_file = NULL;
 	submit_stop_listening(m);
@@ -185,7 +187,7 @@ finish(struct master *m)
 	m->is_finished = true;
 	timer_stop(&m->flush_limit);
 	if (m->pid_file != NULL)
-		unlink(m->pid_file);
+		daemon_pid_file_end(m->pid_file);
 	if (event_begin(&e, EVENT_STOPPED, NULL))
 		event_end(&e);
 	loop_stop(m->loop, 0);

@@ -314,7 +314,7 @@ type = static"
 	[[ ! -s $LOG ]]
 	nh_conf 'log_level = info' 'log_format = json' <<<"$HOLE"
 	run -0 nh reload
-	[[ $output == *'[master] log_format: changing it needs a restart'* ]]
+	[[ $output == *'[master] log_format: takes effect by nexthop upgrade'* ]]
 	nh_until 30 nh_logged 'reloaded relays=1'
 	nh_stop
 }

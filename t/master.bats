@@ -795,15 +795,6 @@ print(s.recv(100))' || :
 	submit a@x.test
 }
 
-@test "reload: new sockets need a restart, and it is said" {
-	rogue none
-	nh_start
-	sed -i "s|^socket = .*|socket = $D/other.sock|" "$CONF"
-	run -0 nh reload
-	[[ $output == *'[master] socket: changing it needs a restart'* ]]
-	[[ ! -e other.sock && -S $SOCKET ]]
-}
-
 @test "R-PM-04 reload takes a changed port" {
 	[[ -x $NH_BUILD/libexec/nexthop/smtp-static ]] || skip "no smtp-static"
 	nh_static()

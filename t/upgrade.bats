@@ -372,3 +372,81 @@ busy_session()
 	wait "$busy" || { cat err.session; return 1; }
 	[[ $(<sent) -ge 5 ]]
 }
+
+# master_conf LINE...: [master] with these, and our blackhole
+master_conf()
+{
+	printf '%s\n' '[master]' "agents = $NH_BUILD/libexec/nexthop" "$@" \
+		'[relay out]' 'type = blackhole' >"$CONF"
+}
+
+@test "what a reload cannot change: it says so until an upgrade has done it" {
+	local old key round
+
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	master_conf "socket = $SOCKET" "control = $CONTROL" "pid_file = $D/pid"
+	start
+	old=$(pid)
+	master_conf "socket = $D/s2" 'socket_mode = 0606' \
+		'socket_user = daemon' 'socket_group = mail' \
+		"control = $D/c2" 'control_mode = 0640' "pid_file = $D/pid2" \
+		'log = file' "log_file = $D/log.2" 'log_format = json' \
+		'syslog_facility = local1' 'syslog_tag = mx'
+	for round in 1 2; do
+		run -0 nh reload --control="$CONTROL"
+		for key in socket socket_mode socket_user socket_group \
+		    control control_mode pid_file log log_format \
+		    syslog_facility syslog_tag; do
+			[[ $'\n'$output$'\n' == *$'\n'"[master] $key: takes effect by nexthop upgrade --control=$CONTROL"$'\n'* ]]
+		done
+		[[ $(grep -c 'takes effect by' <<<"$output") -eq 11 ]]
+	done
+	nh_logged 'warning: \[master\] socket: takes effect by an upgrade'
+	[[ -S $SOCKET && -S $CONTROL && ! -e s2 && ! -e c2 && ! -e pid2 ]]
+	nh upgrade --control="$CONTROL"
+	nh_until 10 gone "$old"
+	wait "$MASTER"
+	MASTER=
+	[[ -S s2 && -S c2 && ! -e $SOCKET && ! -e $CONTROL && ! -e pid ]]
+	[[ $(pid) != "$old" && $(<pid2) == "$(pid)" ]]
+	[[ $(stat -c %a s2) == 606 && $(stat -c %a c2) == 640 ]]
+	[[ $(stat -c '%U %G' s2) == 'daemon mail' ]]
+	submit
+	nh_until 5 grep -q '"event":"delivered"' log.2
+	run -0 nh reload
+	[[ $output != *'takes effect by'* ]]
+	# Without a change of control the usual command does it.
+	sed -i 's/^socket_mode.*/socket_mode = 0600/' "$CONF"
+	run -0 nh reload
+	[[ $output == *'[master] socket_mode: takes effect by nexthop upgrade'* ]]
+	nh upgrade
+	[[ $(stat -c %a s2) == 600 ]]
+	nh stop
+	[[ ! -e s2 && ! -e c2 && ! -e pid2 ]]
+}
+
+@test "every other key of [master] takes effect by a reload" {
+	local agent
+
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	master_conf "socket = $SOCKET" "control = $CONTROL"
+	start
+	agent=$(nh_field out pids)
+	mkdir agents
+	ln -s "$NH_BUILD"/libexec/nexthop/* agents/
+	master_conf "socket = $SOCKET" "control = $CONTROL" 'user = daemon' \
+		'group = mail' 'log_level = debug' 'stop_timeout = 1' \
+		'submit_timeout = 1' 'max_submitters = 1'
+	sed -i "s|^agents =.*|agents = $D/agents|" "$CONF"
+	run -0 nh reload
+	[[ $output != *'takes effect by'* ]]
+	[[ $(nh_field out pids) != "$agent" ]]
+	agent=$(nh_field out pids)
+	[[ $(stat -c '%U %G' "/proc/$agent") == 'daemon mail' ]]
+	[[ $(tr '\0' '\n' <"/proc/$agent/cmdline") == "$D/agents/blackhole"* ]]
+	# The level is an agent's when it is started next.
+	nh reload out
+	tr '\0' '\n' <"/proc/$(nh_field out pids)/environ" |
+		grep '^NEXTHOP_LOG=.*debug'
+	nh stop
+}
