@@ -136,36 +136,58 @@ with_sockets()
 		exec "$@"' "$D" "$@"
 }
 
+# listen_and_log SOCKET WHAT: a daemon at SOCKET, a master; Q1 is delivered.
 listen_and_log()
 {
 	[[ $EUID -eq 0 ]] || skip "needs root"
 	with_sockets bash -c '
-		python3 "$NH_ROOT/t/lib/log_server.py" "$1" "$D/heard" 3>&- &
-		server=$!
-		until [[ -S $1 ]]; do sleep 0.05; done
-		bats_require_minimum_version() { :; }
-		. "$NH_ROOT/t/lib/nexthop.bash"
-		LOG=$D/log MASTER=
-		nh_start
-		nh submit --relay=hole --id=Q1 --from=s@x.test a@x.test <M
-		nh_until 30 grep -q Q1 "$D/heard"
-		if [[ $2 == restart ]]; then
-			kill "$server"
-			wait "$server"
-			rm "$1"
-			nh submit --relay=hole --id=Q2 --from=s@x.test a@x.test <M
-			# A second from then on the log is tried again.
-			sleep 2.5
+		listen()
+		{
 			python3 "$NH_ROOT/t/lib/log_server.py" "$1" \
 				"$D/heard" 3>&- &
 			server=$!
 			until [[ -S $1 ]]; do sleep 0.05; done
-			nh submit --relay=hole --id=Q3 --from=s@x.test a@x.test <M
-			nh_until 30 grep -q Q3 "$D/heard"
-		fi
+		}
+		listen "$1"
+		trap "kill \"\$server\"" EXIT
+		bats_require_minimum_version() { :; }
+		. "$NH_ROOT/t/lib/nexthop.bash"
+		LOG=$D/log MASTER=
+		nh_start
+		submit()
+		{
+			nh submit --relay=hole --from=s@x.test "$@" a@x.test \
+				<M >>out.submit
+		}
+		submit --id=Q1
+		nh_until 30 grep -q Q1 "$D/heard" || exit
+		case $2 in
+		restart)
+			kill "$server"
+			wait "$server"
+			rm "$1"
+			submit --id=Q2
+			# A second from then on the log is tried again.
+			sleep 2.5
+			listen "$1"
+			submit --id=Q3
+			nh_until 30 grep -q Q3 "$D/heard" || exit
+			;;
+		burst)
+			submit --count=3000 --parallel=40
+			nh_until 30 eval "[[ \$(grep -c \" to=<\" heard) -eq 3001 ]]" ||
+				exit
+			;;
+		stop)
+			kill -STOP "$server"
+			submit --count=4000 --parallel=40
+			kill -CONT "$server"
+			submit --id=Q3
+			nh_until 30 grep -q Q3 "$D/heard" || exit
+			;;
+		esac
 		nh_stop
-		nh_until 30 grep -q stopped "$D/heard"
-		kill "$server"' _ "$@"
+		nh_until 30 grep -q stopped "$D/heard"' _ "$@"
 }
 
 @test "log = syslog: datagrams at /dev/log, with facility and tag" {
@@ -209,6 +231,62 @@ listen_and_log()
 	assert r["MESSAGE"].startswith("Q1: to=<a@x.test> "), r
 	assert any(r["NEXTHOP_EVENT"] == "ready" for r in rows)
 	EOP
+}
+
+@test "log = journald-text: lines by the journal's stream" {
+	export NH_ROOT NH_BUILD D CONF SOCKET CONTROL BATS_TEST_DIRNAME
+	nh_conf 'log = journald-text' 'syslog_facility = local3' \
+		'syslog_tag = mx1' <<<"$HOLE"
+	listen_and_log /run/systemd/journal/stdout restart
+	cat heard
+	grep -qE '^mx1/blackhole/hole 19 <6>Q1: to=<a@x.test> .*status=sent' heard
+	grep -qE '^mx1/nexthop-master 19 <6>ready relays=1$' heard
+	# The stream has the relay's name again.
+	grep -qE '^mx1/blackhole/hole 19 <6>Q3: to=<a@x.test> .*status=sent' heard
+	nh_conf 'log = journald-text' 'log_format = json' <<<"$HOLE"
+	listen_and_log /run/systemd/journal/stdout once
+	grep '"id":"Q1"' heard | sed 's/^blackhole.hole 2 <6>//' |
+		python3 "$NH_ROOT/t/lib/events.py" /dev/stdin
+}
+
+target_socket()
+{
+	case $1 in
+	syslog) echo /dev/log ;;
+	journald) echo /run/systemd/journal/socket ;;
+	journald-text) echo /run/systemd/journal/stdout ;;
+	esac
+}
+
+@test "log = syslog, journald, journald-text: a burst, and nothing after it" {
+	local target
+
+	export NH_ROOT NH_BUILD D CONF SOCKET CONTROL BATS_TEST_DIRNAME
+	for target in syslog journald journald-text; do
+		echo "$target"
+		rm -f heard
+		nh_conf "log = $target" <<<"$HOLE"
+		listen_and_log "$(target_socket "$target")" burst
+		[[ $(grep -c ' to=<' heard) -eq 3001 ]]
+		run ! grep -q log_lost heard
+	done
+}
+
+@test "log = syslog, journald-text: a daemon that stands still keeps no mail, and lost lines are counted" {
+	local target lost
+
+	export NH_ROOT NH_BUILD D CONF SOCKET CONTROL BATS_TEST_DIRNAME
+	for target in syslog journald-text; do
+		echo "$target"
+		rm -f heard
+		nh_conf "log = $target" <<<"$HOLE"
+		listen_and_log "$(target_socket "$target")" stop
+		tail -3 heard
+		lost=$(sed -n 's/.*hole.*log_lost lines=//p' heard |
+			awk '{ n += $1 } END { print n + 0 }')
+		[[ $lost -gt 0 ]]
+		[[ $(($(grep -c ' to=<' heard) + lost)) -eq 4002 ]]
+	done
 }
 
 @test "log = auto: the journal where systemd has given us its stream" {

@@ -1,6 +1,9 @@
 /*
- * log.c - where lines go, and what stands before each; kept for a turn of the
- * loop and written together.
+ * log.c - where lines go: kept and written together.
+ *
+ * To a file or stderr they go at the end of a turn of the loop.  Each time that
+ * a daemon gets some it is woken, at our cost: so it gets them LOG_HOLD_MS after
+ * the last time, or once there are HOLD_RECORDS.
  */
 #include "base/log.h"
 
@@ -12,22 +15,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/log_inner.h"
-#include "base/mem.h"
 
 #define KEPT_BYTES	(64 * 1024)
 #define RECORDS_MAX	512
-#define HEAD_BYTES	512
+#define HOLD_RECORDS	64		/* what one system call sends */
 
 static struct {
-	char		*ident;		/* "smtp-static/out" */
-	char		*program;	/* its part before the slash */
-	const char	*unit;		/* what the part behind it is */
-	int		 pid;
 	struct log_conf	 conf;
 	log_sink	*sink;
 	int		 fd;		/* the file; -1: none yet */
@@ -40,129 +38,49 @@ static struct {
 	size_t		 nkept;
 	uint32_t	 ends[RECORDS_MAX];	/* for the socket */
 	unsigned	 nrecords;
-
-	time_t		 stamp_at;
-	char		 stamp[32];	/* "2026-11-21T22:10:00" */
-	char		 head[HEAD_BYTES];	/* before a line of text */
-	size_t		 head_len;
-} logger = { .unit = "relay", .conf.level = LOG_LEVEL_WARNING, .fd = -1, .socket.fd = -1 };
-
-/* ---- who and when ---- */
-
-/* Made anew at the next line. */
-static void
-forget_head(void)
-{
-	logger.pid = (int)getpid();
-	logger.stamp_at = 0;
-}
+	int64_t		 sent_ms;	/* when the socket last got some */
+} logger = { .conf.level = LOG_LEVEL_WARNING, .fd = -1, .socket.fd = -1 };
 
 static bool
 has_socket(void)
 {
 	return logger.sink == NULL && (logger.conf.target == LOG_TO_SYSLOG ||
-	    logger.conf.target == LOG_TO_JOURNALD);
-}
-
-/* As local time without a year for syslogd, else as in RFC 3339. */
-static void
-make_head(time_t now)
-{
-	const struct log_conf *c = &logger.conf;
-	const char *ident = logger.ident == NULL ? "nexthop" : logger.ident;
-	char old[32];
-	struct tm tm;
-	int n;
-
-	gmtime_r(&now, &tm);
-	strftime(logger.stamp, sizeof(logger.stamp), "%Y-%m-%dT%H:%M:%S",
-	    &tm);
-	if (c->target != LOG_TO_SYSLOG)
-		n = snprintf(logger.head, HEAD_BYTES, "%sZ %s[%d]: ",
-		    logger.stamp, ident, logger.pid);
-	else {
-		localtime_r(&now, &tm);
-		strftime(old, sizeof(old), "%b %e %H:%M:%S", &tm);
-		n = snprintf(logger.head, HEAD_BYTES, "%s %s%s%s[%d]: ", old,
-		    c->tag, *c->tag == '\0' ? "" : "/", ident, logger.pid);
-	}
-	logger.head_len = n < 0 ? 0 : n < HEAD_BYTES ? (size_t)n :
-	    HEAD_BYTES - 1;
-	logger.stamp_at = now;
-}
-
-static void
-check_time(time_t now)
-{
-	if (now != logger.stamp_at)
-		make_head(now);
-}
-
-const char *
-log_stamp_ms(void)
-{
-	static char text[40];
-	struct timespec ts;
-	unsigned ms;
-	size_t n;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	check_time(ts.tv_sec);
-	ms = (unsigned)(ts.tv_nsec / 1000000);
-	n = strlen(logger.stamp);
-	memcpy(text, logger.stamp, n);
-	text[n++] = '.';
-	text[n++] = (char)('0' + ms / 100);
-	text[n++] = (char)('0' + ms / 10 % 10);
-	text[n++] = (char)('0' + ms % 10);
-	text[n++] = 'Z';
-	text[n] = '\0';
-	return text;
-}
-
-const char *
-log_program(void)
-{
-	return logger.program == NULL ? "nexthop" : logger.program;
-}
-
-const char *
-log_unit(const char **key_r)
-{
-	const char *slash = logger.ident == NULL ? NULL :
-	    strchr(logger.ident, '/');
-
-	*key_r = logger.unit;
-	return slash == NULL ? NULL : slash + 1;
-}
-
-int
-log_pid(void)
-{
-	return logger.pid;
+	    logger.conf.target == LOG_TO_JOURNALD ||
+	    logger.conf.target == LOG_TO_JOURNALD_TEXT);
 }
 
 /* ---- settings ---- */
+
+/* The socket is made now: what follows may leave no way to its path. */
+static void
+open_socket(void)
+{
+	enum log_target target = logger.conf.target;
+
+	log_socket_close(&logger.socket);
+	logger.socket = (struct log_socket){
+		.fd = -1,
+		.path = target == LOG_TO_JOURNALD ? LOG_JOURNAL_PATH :
+		    target == LOG_TO_JOURNALD_TEXT ? LOG_JOURNAL_STREAM_PATH :
+		    LOG_SYSLOG_PATH,
+		.has_memfd = target == LOG_TO_JOURNALD,
+		.header = target == LOG_TO_JOURNALD_TEXT ? log_head_stream() :
+		    NULL,
+	};
+	if (has_socket())
+		log_socket_connect(&logger.socket);
+}
 
 void
 log_set_ident(const char *ident)
 {
 	log_flush();
-	free(logger.ident);
-	free(logger.program);
-	logger.ident = xstrdup(ident);
-	logger.program = xstrdup(ident);
-	logger.program[strcspn(ident, "/")] = '\0';
-	forget_head();
+	log_head_name(ident);
+	log_head_make(&logger.conf);
+	if (logger.socket.header != NULL)
+		open_socket();		/* which has the name */
 }
 
-void
-log_set_unit(const char *key)
-{
-	logger.unit = key;
-}
-
-/* The socket is made now: what follows may leave no way to its path. */
 void
 log_configure(const struct log_conf *conf)
 {
@@ -170,17 +88,8 @@ log_configure(const struct log_conf *conf)
 	logger.conf = *conf;
 	if (logger.conf.facility == 0)
 		logger.conf.facility = LOG_MAIL;
-	log_socket_close(&logger.socket);
-	logger.socket = (struct log_socket){
-		.fd = -1,
-		.path = conf->target == LOG_TO_JOURNALD ? LOG_JOURNAL_PATH :
-		    LOG_SYSLOG_PATH,
-		.has_memfd = conf->target == LOG_TO_JOURNALD,
-	};
-	if (has_socket())
-		log_socket_connect(&logger.socket);
-	tzset();
-	forget_head();
+	log_head_make(&logger.conf);
+	open_socket();
 }
 
 void
@@ -326,6 +235,7 @@ flush_socket(void)
 {
 	logger.lost += log_socket_send(&logger.socket, logger.kept,
 	    logger.ends, logger.nrecords);
+	logger.sent_ms = clock_mono_ms();
 	logger.nkept = 0;
 	logger.nrecords = 0;
 }
@@ -370,6 +280,22 @@ log_flush(void)
 	logger.is_flushing = false;
 }
 
+int
+log_turn(void)
+{
+	int64_t wait_ms;
+
+	if (logger.nkept == 0)
+		return 0;
+	if (has_socket() && logger.nrecords < HOLD_RECORDS) {
+		wait_ms = logger.sent_ms + LOG_HOLD_MS - clock_mono_ms();
+		if (wait_ms > 0)
+			return (int)wait_ms;
+	}
+	log_flush();
+	return 0;
+}
+
 /* ---- records ---- */
 
 enum log_form
@@ -380,41 +306,6 @@ log_form(void)
 	if (logger.conf.target == LOG_TO_JOURNALD)
 		return FORM_JOURNAL;
 	return logger.conf.format == LOG_AS_JSON ? FORM_JSON : FORM_TEXT;
-}
-
-/* Of an entry of the journal. */
-static size_t
-journal_head(char *to, enum log_level level)
-{
-	const struct log_conf *c = &logger.conf;
-	int n;
-
-	n = snprintf(to, HEAD_BYTES, "PRIORITY=%d\nSYSLOG_FACILITY=%d\n"
-	    "SYSLOG_PID=%d\nSYSLOG_IDENTIFIER=%s%s%s\n", (int)level,
-	    c->facility >> 3, logger.pid, c->tag, *c->tag == '\0' ? "" : "/",
-	    logger.ident == NULL ? "nexthop" : logger.ident);
-	return n < 0 ? 0 : n < HEAD_BYTES ? (size_t)n : HEAD_BYTES - 1;
-}
-
-static size_t
-put_head(char *to, enum log_level level)
-{
-	size_t n = 0;
-
-	if (log_form() == FORM_JOURNAL)
-		return journal_head(to, level);
-	if (log_form() == FORM_JSON && !has_socket())
-		return 0;
-	check_time(time(NULL));
-	if (has_socket())
-		n = (size_t)sprintf(to, "<%d>", logger.conf.facility |
-		    (int)level);
-	memcpy(to + n, logger.head, logger.head_len);
-	n += logger.head_len;
-	if (log_form() == FORM_JSON || level > LOG_LEVEL_WARNING)
-		return n;
-	return n + strlcpy(to + n, level == LOG_LEVEL_ERROR ? "error: " :
-	    "warning: ", sizeof("warning: "));
 }
 
 static char sink_line[LOG_LINE_MAX];
@@ -428,7 +319,8 @@ log_room(enum log_level level, size_t *head_r)
 	if ((KEPT_BYTES - logger.nkept < LOG_RECORD_MAX ||
 	    logger.nrecords == RECORDS_MAX) && !logger.is_flushing)
 		log_flush();
-	*head_r = put_head(logger.kept + logger.nkept, level);
+	*head_r = log_head_put(logger.kept + logger.nkept, log_form(), level,
+	    has_socket());
 	return logger.kept + logger.nkept;
 }
 
@@ -443,7 +335,7 @@ log_record(enum log_level level, size_t n)
 		return;
 	}
 	line = logger.kept + logger.nkept;
-	line[n] = has_socket() ? '\0' : '\n';
+	line[n] = has_socket() && logger.socket.header == NULL ? '\0' : '\n';
 	logger.nkept += n;
 	logger.ends[logger.nrecords++] = (uint32_t)logger.nkept;
 	logger.nkept++;

@@ -1,9 +1,10 @@
 /*
  * log.h - the log: to stderr, syslog, the journal of systemd, or a file.
  *
- * Lines are kept and written together by log_flush(), which the event loop
- * calls at the end of each turn and exit() at the end; warnings and worse
- * leave at once.  Arguments that come from outside must be escaped by the
+ * Lines are kept and written together: to stderr and files at the end of each
+ * turn of the event loop, to a daemon not before LOG_HOLD_MS after the last
+ * time, but for the lines of a busy process, by the dozen; all of them at
+ * exit().  Warnings and worse leave at once, behind what was kept.  Arguments that come from outside must be escaped by the
  * caller (str_escape()); the line itself never holds a line end.
  *
  * What tells of a delivery, a connection or a process is an event of event.h,
@@ -26,11 +27,13 @@ enum log_target {
 	LOG_TO_STDERR,
 	LOG_TO_SYSLOG,
 	LOG_TO_JOURNALD,
+	LOG_TO_JOURNALD_TEXT,	/* lines without fields, by its stream */
 	LOG_TO_FILE,		/* stderr until log_set_file() has given one */
 	LOG_TO_AUTO		/* for options only: one of the others */
 };
 
-enum log_format { LOG_AS_TEXT, LOG_AS_JSON };	/* the journal has its own */
+enum log_format { LOG_AS_TEXT, LOG_AS_JSON };	/* fields in the journal are
+						 * neither */
 
 #define LOG_TAG_MAX	32
 
@@ -64,7 +67,8 @@ void	log_set_sink(log_sink *, enum log_level);
 bool	log_is_on(enum log_level);
 /*
  * TARGET[:LEVEL[:json][:facility=NAME][:tag=TEXT]], target one of stderr,
- * syslog, journald, file; -1 if it is none of that, and nothing is changed.
+ * syslog, journald, journald-text, file; -1 if it is none of that, and nothing
+ * is changed.
  */
 int	log_set_text(const char *);
 /* What LOG_ENV must hold for a child to log alike. */
@@ -75,7 +79,8 @@ int	log_facility(const char *name);
 const char *log_check_tag(const char *);
 /* stderr is a stream of the journal that systemd gave us (JOURNAL_STREAM). */
 bool	log_is_journal_stream(void);
-/* syslogd listens on a stream socket, as few do. */
+/* Lines go by a stream socket: to the journal as text, or to one of the few
+ * syslogds that listen so. */
 bool	log_is_stream(void);
 
 void	log_error(const char *, ...) __attribute__((format(printf, 1, 2)));
@@ -83,5 +88,10 @@ void	log_warning(const char *, ...) __attribute__((format(printf, 1, 2)));
 void	log_info(const char *, ...) __attribute__((format(printf, 1, 2)));
 void	log_debug(const char *, ...) __attribute__((format(printf, 1, 2)));
 void	log_flush(void);
+/* At the end of a turn of the loop: log_flush(), now, or once so many
+ * milliseconds have passed it must be called again; 0: nothing is kept. */
+int	log_turn(void);
+
+#define LOG_HOLD_MS	5
 
 #endif

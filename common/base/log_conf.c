@@ -19,7 +19,8 @@ static const struct {
 
 static const char *const targets[] = {
 	[LOG_TO_STDERR] = "stderr", [LOG_TO_SYSLOG] = "syslog",
-	[LOG_TO_JOURNALD] = "journald", [LOG_TO_FILE] = "file",
+	[LOG_TO_JOURNALD] = "journald",
+	[LOG_TO_JOURNALD_TEXT] = "journald-text", [LOG_TO_FILE] = "file",
 };
 #define NTARGETS (sizeof(targets) / sizeof(targets[0]))
 

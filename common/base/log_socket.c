@@ -1,6 +1,7 @@
 /*
- * log_socket.c - the log as datagrams for syslogd or the journal: many in one
- * system call, connected again when the daemon was restarted.
+ * log_socket.c - the log as datagrams for syslogd or the journal, or as lines
+ * of a stream: many in one system call, connected again when the daemon was
+ * restarted.
  *
  * A daemon that takes nothing for a second is not waited for again until it
  * does; what it could not take is counted, and log.c says so when it can.
@@ -23,6 +24,14 @@
 #define RETRY_MS	1000
 #define WAIT_S		1	/* for room in the daemon's queue */
 
+static bool
+say_header(const struct log_socket *s)
+{
+	size_t n = s->header == NULL ? 0 : strlen(s->header);
+
+	return n == 0 || send(s->fd, s->header, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
 static int
 connect_as(struct log_socket *s, int type)
 {
@@ -36,7 +45,7 @@ connect_as(struct log_socket *s, int type)
 	strlcpy(sun.sun_path, s->path, sizeof(sun.sun_path));
 	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 	if (connect(s->fd, (struct sockaddr *)(void *)&sun,
-	    sizeof(sun)) == 0) {
+	    sizeof(sun)) == 0 && say_header(s)) {
 		s->is_stream = type == SOCK_STREAM;
 		return 0;
 	}
@@ -51,6 +60,8 @@ log_socket_connect(struct log_socket *s)
 {
 	log_socket_close(s);
 	s->tried_ms = clock_mono_ms();
+	if (s->header != NULL)
+		return connect_as(s, SOCK_STREAM);
 	if (connect_as(s, SOCK_DGRAM) == 0)
 		return 0;
 	return errno == EPROTOTYPE ? connect_as(s, SOCK_STREAM) : -1;
@@ -109,7 +120,7 @@ send_batch(struct log_socket *s, const char *bytes,
 	memset(msgs, 0, n * sizeof(msgs[0]));
 	for (i = 0; i < n; i++) {
 		iov[i].iov_base = (char *)(uintptr_t)bytes + begins[i];
-		iov[i].iov_len = ends[i] - begins[i] + s->is_stream;
+		iov[i].iov_len = ends[i] - begins[i];
 		msgs[i].msg_hdr.msg_iov = &iov[i];
 		msgs[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -119,6 +130,32 @@ send_batch(struct log_socket *s, const char *bytes,
 	while (sent == -1 && errno == EINTR);
 	s->is_stuck = sent == -1 && errno == EAGAIN;
 	return sent == -1 ? 0 : (unsigned)sent;
+}
+
+/* The same by a stream.  Where one of them went in part, the connection ends,
+ * for a while: the next must not be taken for its rest. */
+static unsigned
+send_stream(struct log_socket *s, const char *bytes, uint32_t begin,
+    const uint32_t *ends, unsigned n)
+{
+	size_t at = begin, end = (size_t)ends[n - 1] + 1;
+	unsigned sent = 0;
+	ssize_t k;
+
+	do {
+		k = send(s->fd, bytes + at, end - at, MSG_NOSIGNAL |
+		    (s->is_stuck ? MSG_DONTWAIT : 0));
+		at += k > 0 ? (size_t)k : 0;
+	} while (k > 0 ? at < end : errno == EINTR);
+	s->is_stuck = at < end && errno == EAGAIN;
+	while (sent < n && ends[sent] < at)
+		sent++;
+	if (at > (sent == 0 ? begin : (size_t)ends[sent - 1] + 1)) {
+		log_socket_close(s);
+		s->tried_ms = clock_mono_ms();
+		errno = EAGAIN;
+	}
+	return sent;
 }
 
 /* One that cannot go as it is; false: nor otherwise. */
@@ -149,7 +186,9 @@ log_socket_send(struct log_socket *s, const char *bytes, const uint32_t *ends,
 			return lost + (n - at);
 		for (i = 0; i < BATCH && at + i < n; i++)
 			begins[i] = at + i == 0 ? 0 : ends[at + i - 1] + 1;
-		sent = send_batch(s, bytes, begins, ends + at, n - at);
+		sent = s->is_stream ?
+		    send_stream(s, bytes, begins[0], ends + at, n - at) :
+		    send_batch(s, bytes, begins, ends + at, n - at);
 		if (sent == 0 && send_large(s, bytes + begins[0],
 		    ends[at] - begins[0]))
 			sent = 1;

@@ -13,6 +13,8 @@
 struct loop {
 	struct event_base	*base;
 	struct later_list	 later;
+	struct event		 log_due;	/* lines are kept until then */
+	bool			 is_log_due;
 	int64_t			 now_us;	/* 0 = not read in this turn */
 	bool			 is_stopped;
 	int			 status;
@@ -36,6 +38,14 @@ on_libevent(int severity, const char *text)
 	exit(EX_OSERR);
 }
 
+static void
+on_log_due(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	((struct loop *)arg)->is_log_due = false;
+}
+
 struct loop *
 loop_new(void)
 {
@@ -52,6 +62,7 @@ loop_new(void)
 	if ((l->base = event_base_new_with_config(conf)) == NULL)
 		errx(1, "libevent: no event base");
 	event_config_free(conf);
+	event_assign(&l->log_due, l->base, -1, 0, on_log_due, l);
 	TAILQ_INIT(&l->later);
 	return l;
 }
@@ -61,6 +72,7 @@ loop_free(struct loop *l)
 {
 	if (l == NULL)
 		return;
+	event_del(&l->log_due);
 	event_base_free(l->base);
 	free(l);
 }
@@ -97,7 +109,23 @@ run_later(struct loop *l)
 		job->is_queued = false;
 		job->cb(job->arg);
 	}
-	log_flush();
+}
+
+/* Lines that are held back are looked at again after the turn that ends in time
+ * for them. */
+static void
+end_turn(struct loop *l)
+{
+	struct timeval tv = { 0, 0 };
+	int wait_ms;
+
+	run_later(l);
+	wait_ms = log_turn();
+	if (wait_ms == 0 || l->is_log_due)
+		return;
+	l->is_log_due = true;
+	tv.tv_usec = wait_ms * 1000;
+	event_add(&l->log_due, &tv);
 }
 
 static void
@@ -115,6 +143,7 @@ loop_turn(struct loop *l, int max_ms)
 	struct event max;
 
 	run_later(l);
+	log_flush();
 	if (max_ms > 0) {
 		event_assign(&max, l->base, -1, 0, on_max, NULL);
 		event_add(&max, &tv);
@@ -125,19 +154,21 @@ loop_turn(struct loop *l, int max_ms)
 	if (max_ms > 0)
 		event_del(&max);
 	run_later(l);
+	log_flush();
 }
 
 int
 loop_run(struct loop *l)
 {
 	l->is_stopped = false;
-	run_later(l);
+	end_turn(l);
 	while (!l->is_stopped) {
 		l->now_us = 0;
 		if (event_base_loop(l->base, EVLOOP_ONCE) == -1)
 			errx(1, "event loop failed");
-		run_later(l);
+		end_turn(l);
 	}
+	log_flush();
 	return l->status;
 }
 

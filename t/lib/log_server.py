@@ -1,12 +1,14 @@
 """log_server.py SOCKET FILE: takes datagrams at SOCKET and appends a line for
 each to FILE: entries of the journal's native protocol as JSON objects, others
-as they came."""
+as they came. Where SOCKET ends with /stdout it is the journal's stream: each
+line of it, behind the name that the stream began with and its facility."""
 import array
 import json
 import os
 import socket
 import struct
 import sys
+import threading
 
 
 def entry(data):
@@ -25,8 +27,32 @@ def entry(data):
     return json.dumps(fields)
 
 
+def take_lines(connection, out):
+    with connection, connection.makefile(
+            encoding="utf-8", errors="surrogateescape") as lines:
+        name, unit, level, *rest = [lines.readline()[:-1] for _ in range(7)]
+        if unit != "" or rest != ["1", "0", "0", "0"]:
+            raise ValueError("not the head of a stream")
+        for line in lines:
+            with open(out, "a", encoding="utf-8") as log:
+                print(name, int(level) >> 3, line[:-1], file=log)
+
+
+def listen(path, out):
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    server.bind(path)
+    os.chmod(path, 0o666)
+    server.listen(64)
+    while True:
+        connection, _ = server.accept()
+        threading.Thread(target=take_lines, args=(connection, out),
+                         daemon=True).start()
+
+
 def main():
     path, out = sys.argv[1], sys.argv[2]
+    if path.endswith("/stdout"):
+        listen(path, out)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     server.bind(path)
     os.chmod(path, 0o666)

@@ -1,0 +1,218 @@
+/* test_log_socket.c - records to a daemon that is slow, gone, or there again. */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log_inner.h"
+#include "test.h"
+
+#define MANY	400		/* several batches */
+
+static char folder[] = "/tmp/nh.log.XXXXXX", path[64];
+static char got[1 << 20];
+
+static char bytes[1 << 20];
+static uint32_t ends[MANY];
+
+/* Records "0 xxx", "1 xxx", each ended by the byte. */
+static void
+make_records(unsigned n, size_t size, char end)
+{
+	size_t at = 0;
+	unsigned i;
+	int k;
+
+	for (i = 0; i < n; i++) {
+		k = sprintf(bytes + at, "%u ", i);
+		memset(bytes + at + k, 'x', size - (size_t)k);
+		at += size;
+		ends[i] = (uint32_t)at;
+		bytes[at++] = end;
+	}
+}
+
+static int
+serve(int type)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	unlink(path);
+	strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
+	if (bind(fd, (struct sockaddr *)(void *)&sun, sizeof(sun)) == -1 ||
+	    (type == SOCK_STREAM && listen(fd, 8) == -1))
+		abort();
+	return fd;
+}
+
+/* All that lies there, as text. */
+static size_t
+hear(int fd)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	while (at < sizeof(got) - 1 &&
+	    (n = recv(fd, got + at, sizeof(got) - 1 - at, MSG_DONTWAIT)) > 0)
+		at += (size_t)n;
+	got[at] = '\0';
+	return at;
+}
+
+static unsigned
+datagrams(int fd)
+{
+	unsigned n = 0;
+
+	while (recv(fd, got, sizeof(got), MSG_DONTWAIT) > 0)
+		n++;
+	return n;
+}
+
+static void
+test_datagrams(void)
+{
+	struct log_socket s = { .path = path, .fd = -1 };
+	int server = serve(SOCK_DGRAM);
+	ssize_t n;
+
+	make_records(3, 10, '\0');
+	is_int(log_socket_send(&s, bytes, ends, 3), 0,
+	    "datagrams: connected when first needed");
+	ok(!s.is_stream, "by datagrams, where they are taken");
+	n = recv(server, got, sizeof(got), 0);
+	ok(n == 10 && memcmp(got, "0 xxxxxxxx", 10) == 0,
+	    "one a record, without what ends it");
+	is_int(datagrams(server), 2, "and one for each other");
+
+	/* Its queue takes a few, then it takes nothing: the rest is counted,
+	 * and told from what got through. */
+	make_records(MANY, 2000, '\0');
+	n = log_socket_send(&s, bytes, ends, MANY);
+	ok(n > 0 && n < MANY, "a daemon that takes no more: %zd lost", n);
+	is_int(datagrams(server), MANY - n, "the others are there");
+	is_int(log_socket_send(&s, bytes, ends, 1), 0, "then it takes more");
+
+	close(server);
+	unlink(path);
+	is_int(log_socket_send(&s, bytes, ends, 3), 3, "it has gone");
+	is_int(log_socket_send(&s, bytes, ends, 3), 3,
+	    "and is not looked for each time");
+	server = serve(SOCK_DGRAM);
+	s.tried_ms -= 1000;
+	is_int(log_socket_send(&s, bytes, ends, 3), 0,
+	    "but after a second");
+	is_int(datagrams(server), 3, "and gets all");
+	close(server);
+	server = serve(SOCK_DGRAM);
+	is_int(log_socket_send(&s, bytes, ends, 3), 0,
+	    "it was restarted: nothing is lost");
+	is_int(datagrams(server), 3, "the new one has them");
+	log_socket_close(&s);
+	close(server);
+}
+
+static int
+accept_one(int server)
+{
+	return accept4(server, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void
+test_syslog_stream(void)
+{
+	struct log_socket s = { .path = path, .fd = -1 };
+	int server = serve(SOCK_STREAM), fd;
+	size_t n;
+
+	make_records(2, 5, '\0');
+	is_int(log_socket_send(&s, bytes, ends, 2), 0, "a syslogd's stream");
+	ok(s.is_stream, "is found out");
+	fd = accept_one(server);
+	n = hear(fd);
+	ok(n == 12 && memcmp(got, "0 xxx\0" "1 xxx", 12) == 0,
+	    "each record with its NUL: %zu", n);
+	close(fd);
+	is_int(log_socket_send(&s, bytes, ends, 2), 0, "restarted");
+	fd = accept_one(server);
+	is_int((intmax_t)hear(fd), 12, "the new one has them");
+	log_socket_close(&s);
+	close(fd);
+	close(server);
+}
+
+/* Lines of text that are whole, but for the last one's end; -1: others. */
+static int
+whole_lines(const char *p, size_t size)
+{
+	int n = 0;
+
+	for (; strlen(p) > size && p[size] == '\n'; p += size + 1)
+		if (strspn(p, "0123456789 x") != size ||
+		    strchr(p, ' ') > p + 3)
+			return -1;
+		else
+			n++;
+	return n;
+}
+
+static void
+test_journal_stream(void)
+{
+	static const char header[] = "me\n\n22\n1\n0\n0\n0\n";
+	const size_t head = strlen(header);
+	struct log_socket s = { .path = path, .header = header, .fd = -1 };
+	int server = serve(SOCK_STREAM), fd;
+	unsigned lost;
+	size_t n;
+
+	make_records(MANY, 10, '\n');
+	is_int(log_socket_send(&s, bytes, ends, MANY), 0, "the journal's");
+	fd = accept_one(server);
+	n = hear(fd);
+	is_int((intmax_t)n, (intmax_t)head + MANY * 11, "all at once");
+	ok(strncmp(got, header, head) == 0, "who we are comes first");
+	is_int(whole_lines(got + head, 10), MANY, "then lines");
+
+	/* It reads nothing: what is in its buffer ends within a line. */
+	make_records(MANY, 2001, '\n');
+	lost = log_socket_send(&s, bytes, ends, MANY);
+	ok(lost > 0 && lost < MANY, "it reads nothing: %u lost", lost);
+	is_int(s.fd, -1, "a line that was cut ends the connection");
+	hear(fd);
+	is_int(whole_lines(got, 2001), (intmax_t)(MANY - lost),
+	    "what is not counted as lost was whole");
+	close(fd);
+	is_int(log_socket_send(&s, bytes, ends, 1), 1,
+	    "it is not connected again at once");
+	s.tried_ms -= 1000;
+	is_int(log_socket_send(&s, bytes, ends, 1), 0, "but after a second");
+	fd = accept_one(server);
+	hear(fd);
+	ok(strncmp(got, header, head) == 0 &&
+	    whole_lines(got + head, 2001) == 1,
+	    "it begins anew, with no rest of an old line");
+	close(fd);
+	close(server);
+	unlink(path);
+	is_int(log_socket_send(&s, bytes, ends, 2), 2, "it has gone");
+	is_int(s.fd, -1, "nothing is left open");
+	log_socket_close(&s);
+}
+
+int
+main(void)
+{
+	if (mkdtemp(folder) == NULL)
+		return 1;
+	snprintf(path, sizeof(path), "%s/s", folder);
+	test_datagrams();
+	test_syslog_stream();
+	test_journal_stream();
+	unlink(path);
+	rmdir(folder);
+	return done_testing();
+}
