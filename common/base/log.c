@@ -191,7 +191,7 @@ log_open(const char *ident)
 bool
 log_is_stream(void)
 {
-	return logger.socket.is_stream;
+	return logger.socket.is_stream || logger.socket.header != NULL;
 }
 
 bool
