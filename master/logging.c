@@ -93,7 +93,7 @@ const struct opt_row logging_rows[] = {
 	    .text = "Group of the log file where it is made." },
 	{ .name = "log_format", .type = OPT_ENUM, .offset = AT(format),
 	    .def = "text", .words = format_words, .text = "Form of the lines; "
-	    "the journal has its own." },
+	    "journald has its own." },
 	{ .name = "log_level", .type = OPT_ENUM, .offset = AT(level),
 	    .def = "info", .words = level_words,
 	    .text = "How much they log." },
