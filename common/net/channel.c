@@ -485,8 +485,9 @@ channel_flush(struct channel *c)
 {
 	if (is_over(c) || c->is_cut || buf_is_empty(&c->out))
 		return;
-	/* What is told has been logged, however soon we may end. */
-	log_flush();
+	/* What is told stands in the log file, however soon we may end; with a
+	 * daemon some of it may be on its way for LOG_HOLD_MS. */
+	log_turn();
 	if (send_pieces(c) == 0) {
 		wait_write(c, false);
 		buf_shrink(&c->out);
