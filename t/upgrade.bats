@@ -343,7 +343,7 @@ busy_session()
 	    return reply()
 	reply()
 	say(b"LHLO x.test\r\n")
-	n, end = 0, time.monotonic() + 30
+	n, end = 0, time.monotonic() + 120
 	while time.monotonic() < end:
 	    line = say(b"MAIL FROM:<s@x.test>\r\n")
 	    if line.startswith(b"421 4.3.2"):
@@ -367,7 +367,7 @@ busy_session()
 	start
 	busy_session "$D/i.sock" >sent 2>err.session &
 	local busy=$!
-	sleep 1
+	nh_until 60 eval '[[ $(grep -c " status=sent" "$LOG") -ge 5 ]]'
 	nh upgrade
 	wait "$busy" || { cat err.session; return 1; }
 	[[ $(<sent) -ge 5 ]]
