@@ -366,7 +366,7 @@ slow_start()
 }
 
 @test "several processes: the one with the fewest, death harms its own only" {
-	rogue none 'delay = 3' 'processes = 3'
+	rogue none 'delay = 8' 'processes = 3'
 	nh_start
 	read -ra agents <<<"$(nh_agent r)"
 	[[ ${#agents[@]} -eq 3 ]]
