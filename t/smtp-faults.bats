@@ -276,13 +276,13 @@ early_552()
 narrow()
 {
 	unshare -n true 2>/dev/null || skip "needs unshare"
+	rm -f "$D/up" "$D/fake.port" "$D/fake"
 	# shellcheck disable=SC2016 # for the inner shell to expand
 	nh_spawn unshare -n sh -c 'ip link set lo up &&
 		echo 4096 4096 4096 >/proc/sys/net/ipv4/tcp_wmem &&
 		: >"$1"; exec sleep 60' - "$D/up" 2>>"$D/err.ns"
 	NS=$NH_PID
 	nh_until 5 test -e "$D/up" || skip "needs a writable tcp_wmem"
-	rm -f "$D/fake.port" "$D/fake"
 	nh_spawn nsenter -t "$NS" -n "$NH_BUILD/t/tools/fake" --rcvbuf=4096 \
 		--log="$D/fake" --port-file="$D/fake.port" 0 "$@" 2>>"$D/err.fake"
 	nh_until 5 test -s "$D/fake.port"
