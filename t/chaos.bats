@@ -119,3 +119,61 @@ give()
 	assert not (t.lost or t.outside or t.damaged or t.strange)
 	EOP
 }
+
+@test "the books of Postfix: each copy but one needs a doubt of its own" {
+	python3 - "$NH_ROOT/t/chaos" "$NH_ROOT/t/bench" <<-'EOP'
+	import sys
+	sys.dont_write_bytecode = True
+	sys.path[:0] = sys.argv[1:]
+	from ledger import excess, read_copies
+	from maillog import Log, Upsets
+
+	with open("j", "w") as f:
+	    f.write("m 9 2 00 7.1 a@x,b@x\n"
+	            "heard 7.1\n"
+	            "m 9 1 00 7.2 a@x\n"
+	            "m 9 1 00 7.3 b@x\n"
+	            "heard 7.9\n"
+	            "m 9 1 00 7.4 b@")
+	c = read_copies("j")
+	assert [x.is_heard for x in c["m", "a@x"]] == [True, False]
+	assert [x.is_heard for x in c["m", "b@x"]] == [True, False]
+	a = c["m", "a@x"]
+	assert excess([], 0, 0) <= 0 and excess(a[1:], 0, 0) <= 0
+	assert excess(a, 0, 0) == 1
+	assert excess(a, 1, 0) == 0         # it said so
+	assert excess(a, 0, 5) == 1         # it had the reply: no excuse
+	assert excess(a[::-1], 0, 1) == 0
+	assert excess([a[1]] * 3, 0, 1) == 1
+
+	def log(*lines):
+	    it = Log("none", "smtp-static", Upsets())
+	    for line in lines:
+	        it.take("Nov 22 07:28:39 h postfix/" + line)
+	    return it
+
+	ROUND = "qmgr[1]: Q1: from=<s@x>, size=1, nrcpt=2 (queue active)"
+	def outcome(rcpt, what):
+	    return "smtp-static[2]: Q1: to=<%s>, relay=h, status=%s" % (rcpt, what)
+	def died(name):
+	    return ("master[3]: warning: process /l/%s pid 2 killed by signal 9" %
+	            name)
+	LATER = outcome("a@x", "deferred (no)")
+	it = log(ROUND, LATER, ROUND)
+	assert it.missing() == ["Q1: 1 of 2 outcomes"], it.missing()
+	assert it.unheard("Q1", "b@x") == 0
+	it = log(ROUND, LATER, died("smtp-static"), ROUND)
+	assert not it.missing()
+	assert it.unheard("Q1", "b@x") == 1 and it.unheard("Q1", "a@x") == 0
+	it = log(ROUND, LATER, died("qmgr"), ROUND)
+	assert not it.missing() and it.unheard("Q1", "b@x") == 0
+	it = log(ROUND, outcome("a@x", "deferred (message may have been "
+	                        "delivered)"))
+	assert it.told == {("Q1", "a@x"): 1} and not it.missing()
+	SENT = outcome("a@x", "sent (250 ok)")
+	assert log(ROUND, SENT, ROUND, SENT).sent_twice()
+	assert not log(ROUND, "smtp-static[2]: error: Q1: marking the recipient at "
+	               "offset 7: no", SENT, ROUND, SENT).sent_twice()
+	assert log(ROUND, outcome("a@x", "bounced (no)")).other
+	EOP
+}

@@ -31,7 +31,7 @@ start()
 		>report 2>err 3>&- &
 	pid=$!
 	pids+=("$pid")
-	for _ in $(seq 200); do
+	for _ in $(seq 1500); do
 		[[ -e port ]] && break
 		sleep 0.02
 	done
@@ -368,4 +368,31 @@ BDAT x\r\nNOOP\r\n"
 	send "EHLO me\r\n${envelope}DATA\r\nMessage-ID: <b@x>\r\n\r\nx\r\n.\r\n" |
 		grep '^250 2.0.0 Ok: queued'
 	[ "$(cut -d ' ' -f 1 journal | tr '\n' ' ')" = 'a@x b@x ' ]
+}
+
+@test "-J: for whom, over which connection, and that the client has the reply" {
+	start -J -j journal -d 20
+	python3 - "$port" <<-'EOP'
+	import socket, sys
+	def session(*messages):
+	    s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+	    s.settimeout(50)
+	    f = s.makefile('rb')
+	    f.readline()
+	    for name, rcpts, more in messages:
+	        s.sendall(b'MAIL FROM:<>\r\n' + b''.join(
+	            b'RCPT TO:<%s>\r\n' % r for r in rcpts) + b'DATA\r\n')
+	        for _ in range(len(rcpts) + 2):
+	            assert f.readline()[:1] in b'23'
+	        s.sendall(b'Message-ID: <%s>\r\n\r\nx\r\n.\r\n' % name + more)
+	        assert f.readline()[:3] == b'250'
+	    s.close()
+	# The second is the last word; the third asks on before it has the reply.
+	session((b'a', [b'r@x', b's@x'], b''), (b'b', [b'r@x'], b''))
+	session((b'c', [b't@x'], b'NOOP\r\n'))
+	EOP
+	stop
+	sed -E "s/ [0-9a-f]{64} $pid/ at/; s/ $pid/ at/" journal >got
+	printf '%s\n' 'a 22 2 at.1 r@x,s@x' 'heard at.1' 'b 22 1 at.1 r@x' \
+		'c 22 1 at.2 t@x' | diff - got
 }

@@ -160,3 +160,40 @@ def settle(rows, journals):
             totals.damaged.append(name)
     totals.strange = list(copies)
     return totals
+
+
+class Copy:
+    """One for a recipient; is_heard: the client went on after our reply."""
+    __slots__ = ("is_heard",)
+
+    def __init__(self):
+        self.is_heard = False
+
+
+def read_copies(path):
+    """Lists of Copy, as they came, by message and recipient, from lines of
+    t/tools/sink -J -j."""
+    found, over = {}, {}
+    with open(path) as f:
+        for line in f:
+            words = line.split()
+            if not line.endswith("\n"):
+                continue
+            if words[0] == "heard":
+                for copy in over.pop(words[1], []):
+                    copy.is_heard = True
+            elif len(words) >= 6:
+                for rcpt in words[5].split(","):
+                    copy = Copy()
+                    found.setdefault((words[0], rcpt), []).append(copy)
+                    over.setdefault(words[4], []).append(copy)
+    return found
+
+
+def excess(copies, told, unheard):
+    """How many are too many for one recipient: each but the last one needs a
+    doubt. told: attempts of which the client said so. unheard: those it may
+    have died in; of these only copies whose reply it cannot have had count."""
+    early = copies[:-1]
+    return len(early) - told - min(
+        unheard, sum(not copy.is_heard for copy in early))

@@ -1,15 +1,15 @@
 """The cell "postfix": a Postfix of our own, whose queue an agent of ours drains
 as a service of master.cf. Postfix keeps the messages.
 
-Clients submit to its smtpd(8). A message it took must come, once. Its log says
-which recipients were in doubt: "may have been delivered"; and those that a
-message had when it became active, but that nobody logged an outcome of before
-it became active again: whoever had them is dead.
+Clients submit to smtpd(8). A message it took must come, once, to each of its
+recipients. More copies need a doubt each (maillog.py), and one that has no
+other reason than that an agent died must have come over a connection on which
+the agent said nothing more once it had the reply: it marks a recipient before
+it goes on.
 """
 import hashlib
 import os
 import random
-import re
 import signal
 import smtplib
 import socket
@@ -18,17 +18,14 @@ import threading
 import time
 
 from common import BUILD, STATIC, Failed, free_port, need
-from hands import CRASH_TEXT, Daemon, Hands, signal_to
+from hands import Daemon, Hands, signal_to
 from instance import DAEMONS, Instance, of_process
-from ledger import settle
+from ledger import excess, read_copies, settle
+from maillog import Log, Upsets
 from proxy import Proxy
 from world import LATE_MS
 
 CLIENTS = 6
-DOUBT = "may have been delivered"
-ACTIVE = re.compile(r"qmgr\[\d+\]: (\w+): from=<.* nrcpt=(\d+) \(queue active\)")
-TAKEN = re.compile(r"cleanup\[\d+\]: (\w+): message-id=<(.*)>")
-OUTCOME = re.compile(r": (\w+): to=<.*, status=(\w+) ")
 
 MAIN = {
     "default_transport": "out:",
@@ -72,13 +69,14 @@ class PostWorld(Hands):
         self.postfix = Instance(Bench(folder + "/disk", self.err))
         # What tells of doubts must not be lost where the queue has no room.
         self.postfix.maillog = folder + "/steady/maillog"
+        self.upsets = Upsets()
         self.is_up = False
         self.wake_at = 0.0
 
     def sink_argv(self, *flags):
         return [need(BUILD + "/t/tools/sink"), "-q", "-l", "127.0.0.1:%d" %
-                self.ports["sink"], "-j", self.journals[0], "-d", LATE_MS,
-                *flags]
+                self.ports["sink"], "-j", self.journals[0], "-J", "-d",
+                LATE_MS, *flags]
 
     def start(self):
         self.proxy.start()
@@ -117,6 +115,7 @@ class PostWorld(Hands):
                 pass
 
     def crash_rest(self):
+        self.upsets.add(True)
         for pid in self.postfix.group.pids():
             signal_to(pid, signal.SIGKILL)
         end = time.monotonic() + 5
@@ -125,8 +124,19 @@ class PostWorld(Hands):
 
     def crash(self):
         """SIGKILL to all of Postfix, agents included."""
+        self.upsets.add(True)
         for pid in self.postfix.group.pids():
             signal_to(pid, signal.SIGKILL)
+
+    def trace(self, pid, calls, error, when):
+        """What an agent cannot write is not in the log."""
+        process = super().trace(pid, calls, error, when)
+        process.upset = self.upsets.add(True, end=float("inf"))
+        return process
+
+    def undo_trace(self, process):
+        super().undo_trace(process)
+        process.upset[1] = time.monotonic()
 
     def files(self, *folders):
         """Messages. A file that is not executable was not complete when its
@@ -186,93 +196,16 @@ class PostWorld(Hands):
             signal_to(pid, signal.SIGHUP)
 
 
-class Log(threading.Thread):
-    """What Postfix's log says of each message, as it says it."""
-
-    def __init__(self, path):
-        super().__init__(daemon=True)
-        self.path = path
-        self.names = {}         # by queue id
-        self.doubts = {}        # recipients, by queue id
-        self.sent = {}          # by queue id
-        self.rounds = {}        # [outcomes due, recipients not sent]
-        self.other = {}         # bounced, expired ...
-        self.unheard = 0        # of the doubts, those without an outcome
-        self.reasons = {}
-        self.crashes = []
-        self.lock = threading.Lock()
-        self.watches = []
-        self.times = {}         # by name: when it was submitted
-        self.is_ending = False
-
-    def run(self):
-        while not os.path.exists(self.path):
-            time.sleep(0.05)
-        with open(self.path, errors="replace") as f:
-            rest = ""
-            while True:
-                data = f.read(1 << 20)
-                if not data:
-                    if self.is_ending:
-                        return
-                    time.sleep(0.05)
-                    continue
-                *lines, rest = (rest + data).split("\n")
-                for line in lines:
-                    self.take(line)
-
-    def take(self, line):
-        if CRASH_TEXT.search(line):
-            self.crashes.append(line)
-        found = TAKEN.search(line)
-        if found:
-            self.names[found[1]] = found[2]
-            return
-        found = ACTIVE.search(line)
-        if found:
-            self.begin_round(found[1], int(found[2]))
-            return
-        found = OUTCOME.search(line)
-        if not found:
-            return
-        qid, status = found[1], found[2]
-        self.rounds[qid][0] -= 1
-        if status == "sent":
-            self.rounds[qid][1] -= 1
-            self.sent[qid] = self.sent.get(qid, 0) + 1
-            self.look(qid)
-        elif DOUBT in line:
-            self.doubts[qid] = self.doubts.get(qid, 0) + 1
-        elif status != "deferred":
-            self.other[qid] = line
-        if status != "sent":
-            why = re.sub(r"\d", "#", line.partition(" status=")[2])
-            self.reasons[why] = self.reasons.get(why, 0) + 1
-
-    def begin_round(self, qid, nrcpt):
-        turn = self.rounds.setdefault(qid, [0, nrcpt])
-        if turn[0] > 0:
-            self.unheard += turn[0]
-            self.doubts[qid] = self.doubts.get(qid, 0) + turn[0]
-        turn[0] = turn[1]
-
-    def look(self, qid):
-        now = time.monotonic()
-        since = self.times.get(self.names.get(qid), 0)
-        with self.lock:
-            for watch in [w for w in self.watches if since > w[0]]:
-                watch[1](now - watch[0])
-                self.watches.remove(watch)
-
-
 class Submitters:
-    """SMTP clients; rows: by name, how many copies Postfix owes at least, and
-    more that may be."""
+    """SMTP clients; rows: by name, to how many recipients Postfix owes it, to
+    how many it may come, and its digest."""
+    most = 1 << 30          # copies; settle() looks at bodies only
 
     def __init__(self, port, seed, rate, log):
         self.port, self.seed, self.rate, self.log = port, seed, rate, log
         self.lock = threading.Lock()
         self.rows = {}
+        self.rcpts = {}         # by name
         self.count = {"taken": 0, "refused": 0, "unknown": 0}
         self.numbers = 0
         self.is_ending = False
@@ -318,13 +251,14 @@ class Submitters:
         body = line * int(min(3000, rng.lognormvariate(3, 1.3)) + 1)
         nrcpt = rng.choice((1, 1, 1, 3))
         digest = hashlib.sha256(body + name.encode()).digest()[:8]
+        rcpts = ["r%d@d%d.test" % (i, rng.randrange(9)) for i in range(nrcpt)]
         self.log.times[name] = time.monotonic()
         outcome = "refused"
         try:
             if smtp.mail("a@src.example")[0] != 250:
                 raise smtplib.SMTPException
-            for i in range(nrcpt):
-                if smtp.rcpt("r%d@d%d.test" % (i, rng.randrange(9)))[0] != 250:
+            for rcpt in rcpts:
+                if smtp.rcpt(rcpt)[0] != 250:
                     raise smtplib.SMTPException
             outcome = "unknown"
             code, _ = smtp.data(
@@ -337,6 +271,7 @@ class Submitters:
         finally:
             with self.lock:
                 self.count[outcome] += 1
+                self.rcpts[name] = rcpts
                 self.rows[name] = (nrcpt if outcome == "taken" else 0,
                                    nrcpt if outcome == "unknown" else 0,
                                    digest)
@@ -347,7 +282,8 @@ class Postfix:
 
     def __init__(self, args, folder):
         self.world = PostWorld(folder, args.seed)
-        self.log = Log(self.world.postfix.maillog)
+        self.log = Log(self.world.postfix.maillog, os.path.basename(STATIC),
+                       self.world.upsets)
         self.rate = min(args.rate, 150)
         self.seed = args.seed
         self.submitters = None
@@ -395,33 +331,56 @@ class Postfix:
         self.log.is_ending = True
         if self.log.ident is not None:
             self.log.join()
-        self.totals = settle(self.rows(), self.world.journals)
+        self.settle()
         return left
 
-    def rows(self):
-        rows = dict(self.submitters.rows) if self.submitters else {}
-        more = {}
-        for qid, n in self.log.doubts.items():
-            name = self.log.names.get(qid)
-            more[name] = more.get(name, 0) + n
-        return {name: (owed, may + more.get(name, 0), digest)
-                for name, (owed, may, digest) in rows.items()}
+    def settle(self):
+        """By message whether what came is what was sent, then by recipient how
+        often."""
+        books = self.submitters
+        rows = books.rows if books else {}
+        self.totals = t = settle({
+            name: (0, books.most, digest)
+            for name, (_, _, digest) in rows.items()}, self.world.journals)
+        t.in_doubt = t.inside = self.unheard = 0
+        copies = read_copies(self.world.journals[0])
+        qids = {name: qid for qid, name in self.log.names.items()}
+        for name, (owed, may, _) in rows.items():
+            for rcpt in books.rcpts[name]:
+                self.settle_rcpt(qids.get(name), name, rcpt, owed, may,
+                                 copies.get((name, rcpt), []))
+
+    def settle_rcpt(self, qid, name, rcpt, owed, may, came):
+        t, log = self.totals, self.log
+        told = log.told.get((qid, rcpt), 0) + max(
+            0, log.sent.get((qid, rcpt), 0) - 1)
+        unheard = log.unheard(qid, rcpt)
+        t.in_doubt += told + unheard
+        t.inside += max(0, len(came) - 1)
+        self.unheard += unheard
+        if owed and not came:
+            t.lost.append("%s %s" % (name, rcpt))
+        if came and not owed and not may:
+            t.outside.append("%s %s: it was refused" % (name, rcpt))
+        elif excess(came, told, unheard) > 0:
+            t.outside.append("%s %s: %d copies, %d told, %d unheard" % (
+                name, rcpt, len(came), told, unheard))
 
     def figures(self):
         return ["submitted: " + ", ".join("%s %d" % kv for kv in
                                           self.submitters.count.items()),
                 "recipients: sent %d, in doubt %d, of them unheard %d" % (
-                    sum(self.log.sent.values()),
-                    sum(self.log.doubts.values()), self.log.unheard)]
+                    sum(self.log.sent.values()), self.totals.in_doubt,
+                    self.unheard)]
 
     def unsettled(self):
         return ["%s in the queue" % qid for qid in self.queue]
 
     def unanswered(self):
-        return []
+        return self.log.missing()
 
     def wrong(self):
-        return list(self.log.other.values())
+        return self.log.other + self.log.sent_twice()
 
     def crashes(self):
         return self.world.crashes() + self.log.crashes

@@ -100,7 +100,7 @@ struct tx {
 	SLIST_ENTRY(tx)		 spare;
 	struct tally_msg	 msg;
 	char			*sender;	/* only with -M */
-	char			*rcpts;		/* only with -M; NUL-ended */
+	char			*rcpts;		/* only with -J, -M; NUL-ended */
 	size_t			 rcpt_bytes;
 	uint32_t		 nrcpt;
 	bool			 is_begun;	/* content has come */
@@ -137,6 +137,7 @@ struct conn {
 	bool			 is_closing;	/* once all is sent */
 	bool			 is_final;	/* a reply to a message, -D */
 	bool			 is_last_chunk;
+	bool			 is_unheard;	/* -J: since the last message */
 };
 _Static_assert(sizeof(struct conn) <= 512, "idle connections must be small");
 
@@ -163,7 +164,7 @@ struct sink {
 	const struct protocol	*protocol;
 	const char		*place, *port_file, *pem, *maildir_path;
 	bool			 offers_tls, wraps_tls;
-	bool			 is_quiet, is_verbose, is_synced;
+	bool			 is_quiet, is_verbose, is_synced, tells_whose;
 	bool			 offers[EXTS];
 	int			 reply_ms, final_ms;
 	uint32_t		 msgs_max, conns_max;	/* 0: no limit */
@@ -363,7 +364,7 @@ tx_add_rcpt(struct sink *s, struct tx *tx, const char *address, size_t n)
 
 	if (tx->nrcpt == RCPT_MAX)
 		return false;
-	if (s->maildir != NULL) {
+	if (s->maildir != NULL || s->tells_whose) {
 		if (n + 1 > RCPT_BYTES_MAX - tx->rcpt_bytes)
 			return false;
 		grown = realloc(tx->rcpts, tx->rcpt_bytes + n + 1);
@@ -500,9 +501,46 @@ content_judge(struct conn *c, uint32_t index, const char *rcpt, bool *is_mute)
 	return is_stored;
 }
 
+/* -J: the connection, as no other in this file, and for whom. */
+static char *
+whose(const struct conn *c)
+{
+	const char *rcpt = c->tx->rcpts;
+	char *text = NULL;
+	size_t size;
+	uint32_t i;
+	FILE *f;
+
+	if ((f = open_memstream(&text, &size)) == NULL)
+		err(EX_OSERR, "open_memstream");
+	fprintf(f, "%d.%" PRIu32, (int)getpid(), c->number);
+	for (i = 0; i < c->tx->nrcpt; i++, rcpt += strlen(rcpt) + 1) {
+		putc(i == 0 ? ' ' : ',', f);
+		put_escaped(f, rcpt, strlen(rcpt));
+	}
+	if (fclose(f) == EOF)
+		err(EX_OSERR, "open_memstream");
+	return text;
+}
+
+/* -J: it has our reply to its message, and goes on. */
+static void
+conn_heard(struct conn *c)
+{
+	FILE *listing = c->sink->tally.listing;
+
+	if (!c->is_unheard || c->out.len > 0)
+		return;
+	c->is_unheard = false;
+	if (listing != NULL)
+		fprintf(listing, "heard %d.%" PRIu32 "\n", (int)getpid(),
+		    c->number);
+}
+
 static void
 content_end(struct conn *c)
 {
+	char *words = c->sink->tells_whose ? whose(c) : NULL;
 	struct sink *s = c->sink;
 	struct tx *tx = c->tx;
 	const char *rcpt = tx->rcpts;
@@ -521,7 +559,9 @@ content_end(struct conn *c)
 		accepted = tx->nrcpt;
 	}
 	if (accepted > 0)
-		tally_msg_count(&s->tally, &tx->msg, accepted);
+		tally_msg_count(&s->tally, &tx->msg, accepted, words);
+	c->is_unheard = accepted > 0 && s->tells_whose;
+	free(words);
 	if (s->expected > 0 && tally_distinct(&s->tally) >= s->expected)
 		s->is_complete = true;
 	conn_end_tx(c);
@@ -968,6 +1008,7 @@ smtp_line(struct conn *c, char *line, size_t n)
 
 	if (c->sink->is_verbose || c->sink->commands != NULL)
 		log_command(c, line, n);
+	conn_heard(c);
 	if (strlen(line) != n) {
 		reply(c, "500", "5.5.2", "NUL in command");
 	} else if (k >= sizeof v->name ||
@@ -1564,7 +1605,7 @@ sink_clear(struct sink *s)
 static void __attribute__((noreturn))
 usage(void)
 {
-	fprintf(stderr, "usage: sink [-FHTUWkpqv] [-C PEM] [-D MS] [-I NAME] "
+	fprintf(stderr, "usage: sink [-FHJTUWkpqv] [-C PEM] [-D MS] [-I NAME] "
 	    "[-M DIR] [-P FILE] [-S SEED]\n"
 	    "            [-a FILE] [-c N] [-d MS] [-e N] [-i S] [-j FILE] "
 	    "[-l PLACE]\n"
@@ -1667,6 +1708,7 @@ set_flag(struct sink *s, int o)
 	switch (o) {
 	case 'F': s->is_synced = true; break;
 	case 'H': s->tally.is_hashing = false; break;
+	case 'J': s->tells_whose = true; break;
 	case 'T': s->offers_tls = true; break;
 	case 'U': s->tally.ignores_ids = true; break;
 	case 'W': s->wraps_tls = true; break;
@@ -1737,7 +1779,7 @@ main(int argc, char **argv)
 	int o, status;
 
 	sink_init(&sink);
-	while ((o = getopt(argc, argv, "C:D:FHI:M:P:S:TUWa:c:d:e:i:j:kl:m:n:"
+	while ((o = getopt(argc, argv, "C:D:FHI:JM:P:S:TUWa:c:d:e:i:j:kl:m:n:"
 	    "o:pqr:s:t:vx:")) != -1)
 		if (!set_flag(&sink, o))
 			set_option(&sink, o, optarg);

@@ -207,7 +207,7 @@ add_digest(struct tally *t, struct tally_msg *m, unsigned char digest[32])
 
 static void
 list(const struct tally *t, const struct tally_msg *m, uint32_t rcpts,
-    const unsigned char digest[32], bool is_duplicate)
+    const unsigned char digest[32], const char *words, bool is_duplicate)
 {
 	int i;
 
@@ -215,11 +215,14 @@ list(const struct tally *t, const struct tally_msg *m, uint32_t rcpts,
 	    m->id, m->bytes, rcpts);
 	for (i = 0; t->is_hashing && i < 32; i++)
 		fprintf(t->listing, "%02x", digest[i]);
+	if (words != NULL)
+		fprintf(t->listing, " %s", words);
 	fputs(is_duplicate ? " dup\n" : "\n", t->listing);
 }
 
 void
-tally_msg_count(struct tally *t, struct tally_msg *m, uint32_t rcpts)
+tally_msg_count(struct tally *t, struct tally_msg *m, uint32_t rcpts,
+    const char *words)
 {
 	unsigned char digest[32];
 	bool is_duplicate = false;
@@ -237,7 +240,7 @@ tally_msg_count(struct tally *t, struct tally_msg *m, uint32_t rcpts)
 	if (t->is_hashing)
 		add_digest(t, m, digest);
 	if (t->listing != NULL)
-		list(t, m, rcpts, digest, is_duplicate);
+		list(t, m, rcpts, digest, words, is_duplicate);
 }
 
 void

@@ -60,8 +60,10 @@ void	 tally_msg_feed(struct tally *, struct tally_msg *, const char *,
 /* One header line, if it came apart from the message; empty: no more. */
 void	 tally_msg_header(struct tally *, struct tally_msg *, const char *,
 	    size_t);
-/* The message was accepted for so many recipients. */
-void	 tally_msg_count(struct tally *, struct tally_msg *, uint32_t rcpts);
+/* The message was accepted for so many recipients. Words go into its line of
+ * the listing; NULL: none. */
+void	 tally_msg_count(struct tally *, struct tally_msg *, uint32_t rcpts,
+	    const char *words);
 void	 tally_msg_clear(struct tally_msg *);
 
 /* Messages, without those that came again. */
