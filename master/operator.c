@@ -12,9 +12,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define ANSWER_LIMIT_MS	10000	/* for what the master has not to wait for */
+
 struct conversation {
 	const char	*path;
 	bool		 ends_by_close;	/* drain and stop */
+	bool		 is_quick;	/* answered at once */
+	struct timer	 limit;
 	int		 status;
 	bool		 is_over;
 	struct channel	*channel;
@@ -44,6 +48,8 @@ on_frame(void *arg, const struct frame *f, const void *bytes, int fd)
 	(void)bytes;
 	if (fd != -1)
 		close(fd);
+	if (c->is_quick)
+		timer_set(&c->limit, ANSWER_LIMIT_MS);
 	if (f->type == FRAME_EXIT)
 		take_exit(c, f);
 	else if (f->type == FRAME_OUTPUT)
@@ -68,6 +74,18 @@ on_closed(void *arg, const char *error)
 		    error != NULL ? ": " : "", error != NULL ? error : "");
 		c->status = EX_UNAVAILABLE;
 	}
+}
+
+/* One that hangs shall not hold up a script, or cron, for ever. */
+static void
+on_limit(void *arg)
+{
+	struct conversation *c = arg;
+
+	warnx("%s: nexthop-master has not answered for %d seconds", c->path,
+	    ANSWER_LIMIT_MS / 1000);
+	c->status = EX_UNAVAILABLE;
+	c->is_over = true;
 }
 
 static const struct channel_ops channel_ops = { on_frame, on_closed, NULL };
@@ -98,12 +116,18 @@ operator_command(const char *path, const char *command,
 	int fd;
 
 	if ((fd = operator_connect(path)) == -1) {
+		c.status = errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE;
 		warn("no nexthop-master answers at %s", path);
-		return errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE;
+		return c.status;
 	}
 	c.ends_by_close = strcmp(command, "stop") == 0 ||
 	    strcmp(command, "drain") == 0;
+	c.is_quick = strcmp(command, "status") == 0 ||
+	    strcmp(command, "metrics") == 0 || strcmp(command, "reopen") == 0;
 	loop = loop_new();
+	timer_init(&c.limit, loop, on_limit, &c);
+	if (c.is_quick)
+		timer_set(&c.limit, ANSWER_LIMIT_MS);
 	c.channel = channel_new(loop, fd, FRAME_BYTES_MAX, &channel_ops, &c);
 	frame_begin(&o, channel_out(c.channel), FRAME_COMMAND, 0, 0);
 	frame_put_text(&o, ATTR_COMMAND, command);
@@ -114,6 +138,7 @@ operator_command(const char *path, const char *command,
 	channel_queued(c.channel, 0, -1);
 	while (!c.is_over)
 		loop_turn(loop, -1);
+	timer_clear(&c.limit);
 	channel_free(c.channel);
 	loop_turn(loop, 0);
 	loop_free(loop);

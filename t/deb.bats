@@ -140,6 +140,12 @@ whole()
 		*nexthop*deleted*) echo "old: $exe"; exit 1 ;;
 		esac
 	done
+	# A configuration that no start would take: what runs goes on.
+	printf "[relay bad]\ntype = no\n" >>/etc/nexthop/nexthop.conf
+	dpkg --force-confold -i /debs/nexthop_*.deb 2>&1 | tee said
+	grep -q "relay bad. type" said
+	grep -q "what runs goes on" said
+	nexthop status
 	dpkg -P nexthop
 	[[ ! -e /etc/nexthop ]]
 	'

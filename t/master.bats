@@ -698,6 +698,16 @@ print(s.recv(100))' || :
 	nh status
 }
 
+@test "a master that hangs: status, metrics and reopen do not" {
+	rogue none
+	nh_start
+	kill -STOP "$MASTER"
+	run -69 nh status
+	[[ $output == *'has not answered for 10 seconds' ]]
+	kill -CONT "$MASTER"
+	nh status
+}
+
 # ---- reload ----
 
 @test "R-PM-04 reload during deliveries: the old finish, the new take over" {
