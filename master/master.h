@@ -783,6 +783,8 @@ void		 stop_clear(struct master *);
 
 /* ---- upgrade.c ---- */
 
+/* Before anything else: where our program is. */
+void		 upgrade_keep_path(const char *argv0);
 void		 master_upgrade(struct master *, struct control *asker);
 void		 upgrade_cancel(struct upgrade *);
 void		 upgrade_forget_asker(struct master *, const struct control *);

@@ -246,6 +246,7 @@ main(int argc, char **argv)
 	}
 	if (path == NULL)
 		path = config_default_path();
+	upgrade_keep_path(argv[0]);
 	log_open("nexthop-master");
 	in.upgrade = upgrade_inherited();
 	in.systemd = in.upgrade > 0 ? 0 : systemd_inherited();

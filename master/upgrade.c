@@ -193,21 +193,24 @@ upgrade_cancel(struct upgrade *u)
 
 /* ---- the old master: the start ---- */
 
-/* Where our program is, or what has been installed in its place. */
-static char *
-own_path(void)
+/* Where our program was started: what is installed there by then is the next
+ * one, whatever this one's file is called now. */
+static char *program;
+
+void
+upgrade_keep_path(const char *argv0)
 {
-	static const char deleted[] = " (deleted)";
-	char path[PATH_MAX];
-	size_t n = sizeof(deleted) - 1;
+	char path[PATH_MAX], *real;
 	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 	if (len == -1)
-		return NULL;
+		return;
 	path[len] = '\0';
-	if ((size_t)len > n && strcmp(path + len - n, deleted) == 0)
-		path[(size_t)len - n] = '\0';
-	return xstrdup(path);
+	/* By a symbolic link, perhaps, that will lead elsewhere. */
+	real = *argv0 == '/' ? realpath(argv0, NULL) : NULL;
+	program = xstrdup(real != NULL && strcmp(real, path) == 0 ? argv0 :
+	    path);
+	free(real);
 }
 
 /* Our own environment, but for what was for us alone. */
@@ -265,7 +268,7 @@ start(struct master *m, int pipe_fd, char *error, size_t size)
 {
 	struct process_spec spec = { .umask = -1, .want_files = true,
 		.is_session = m->is_background, .nfds = UPGRADE_FIRST_FD };
-	char *path = own_path(), **env, *argv[5];
+	char *path = program, **env, *argv[5];
 	struct process_error why = { NULL, 0 };
 	const struct listen_socket *l;
 	pid_t pid = -1;
@@ -273,7 +276,6 @@ start(struct master *m, int pipe_fd, char *error, size_t size)
 	if (path == NULL || count_sockets(&m->sockets) > UPGRADE_SOCKETS_MAX) {
 		snprintf(error, size, path == NULL ? "/proc/self/exe cannot be "
 		    "read" : "more than %d sockets", UPGRADE_SOCKETS_MAX);
-		free(path);
 		return -1;
 	}
 	env = make_environment(&m->sockets);
@@ -297,7 +299,6 @@ start(struct master *m, int pipe_fd, char *error, size_t size)
 		snprintf(error, size, "%s: %s", why.what == NULL ? path :
 		    why.what, strerror(why.code));
 	env_free(env);
-	free(path);
 	return pid;
 }
 

@@ -101,6 +101,37 @@ submit()
 	submit
 }
 
+# What an upgrade starts says so.
+says()
+{
+	rm -f "$1"
+	printf '%s\n' '#!/bin/sh' "echo $2 >'$D/seen'" \
+		"exec '$NH_BUILD/sbin/nexthop-master' \"\$@\"" >"$1"
+	chmod +x "$1"
+}
+
+@test "the old program moved aside, or behind a symbolic link, is not started" {
+	conf
+	start
+	mv sbin/nexthop-master sbin/old
+	says sbin/nexthop-master new
+	nh upgrade
+	[[ $(<seen) == new ]]
+	nh_stop
+	# The link as in /opt/nexthop/current.
+	nh stop
+	mkdir one two
+	mv sbin/old one/nexthop-master
+	says two/nexthop-master two
+	rm -r sbin
+	ln -s one sbin
+	start
+	ln -sfn two sbin
+	nh upgrade
+	[[ $(<seen) == two ]]
+	submit
+}
+
 @test "a new one that cannot start changes nothing, and says why" {
 	local old
 
