@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/option_name.h"
 #include "net/addr_range.h"
 
 #define STOP_TIMEOUT_LOW_MS	5000
@@ -26,15 +27,6 @@ struct warnings {
 	struct conf	*conf;		/* collects and sorts them */
 };
 
-static bool
-is_alike(const char *a, const char *b)
-{
-	for (; *a != '\0' && *b != '\0'; a++, b++)
-		if ((*a == '-' ? '_' : *a) != (*b == '-' ? '_' : *b))
-			return false;
-	return *a == *b;
-}
-
 static const struct conf_entry *
 entry_of(const struct conf_section *s, const char *key)
 {
@@ -43,7 +35,7 @@ entry_of(const struct conf_section *s, const char *key)
 	if (s == NULL)
 		return NULL;
 	STAILQ_FOREACH(e, &s->entries, next)
-		if (is_alike(e->key, key))
+		if (opt_name_is(e->key, key))
 			return e;
 	return NULL;
 }
@@ -151,7 +143,7 @@ warn_secrets(struct warnings *w, const struct relay_conf *r)
 		n = strlen(r->options[i].name);
 		if (*r->options[i].value == '\0' ||
 		    !probe_sounds_secret(r->options[i].name) || (n > 5 &&
-		    is_alike(r->options[i].name + n - 5, "_file")))
+		    opt_name_is(r->options[i].name + n - 5, "_file")))
 			continue;
 		warning(w, r->section, r->options[i].name, "everybody can read "
 		    "it here; chmod o= the file, or give a file of its own "
@@ -241,14 +233,7 @@ warn_reach(struct warnings *w, const struct relay_conf *r)
 static bool
 attr_is(const struct attr *a, const char *text)
 {
-	size_t i, n = strlen(text);
-
-	if (a->len != n)
-		return false;
-	for (i = 0; i < n; i++)
-		if ((a->data[i] == '-' ? '_' : a->data[i]) != text[i])
-			return false;
-	return true;
+	return opt_name_is_bytes(text, a->data, a->len);
 }
 
 /* Options of several agents that mean the same in all. */
@@ -319,7 +304,7 @@ warn_listen(struct warnings *w, const struct conf_section *s,
 	char *copy, *p, *spec;
 
 	STAILQ_FOREACH(e, &s->entries, next) {
-		if (!is_alike(e->key, "listen"))
+		if (!opt_name_is(e->key, "listen"))
 			continue;
 		p = copy = xstrdup(e->value);
 		while ((spec = strsep(&p, ", \t\n")) != NULL)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "conf/option_name.h"
 
 #define R(field)	offsetof(struct relay_rows, field)
 #define SECONDS(n)	((int64_t)(n) * 1000)
@@ -172,7 +173,7 @@ static bool
 goes_to_program(const struct relay_conf *r, const struct opt_table *table,
     const char *key)
 {
-	if (r->kind == CONF_INTAKE && config_name_is_alike(key, "type"))
+	if (r->kind == CONF_INTAKE && opt_name_is(key, "type"))
 		return r->rows->type == INTAKE_CUSTOM;
 	return !config_is_row(table, key);
 }

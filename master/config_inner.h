@@ -24,7 +24,6 @@ const char	*config_check_mode(const char *value);
 
 void		 config_on_complaint(void *complaint, const char *name,
 		    const char *text);
-bool		 config_name_is_alike(const char *, const char *);
 /* Whether the table has it: then it is the master's own. */
 bool		 config_is_row(const struct opt_table *, const char *key);
 int		 config_set_row(struct config *, struct opts *,

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "conf/option_name.h"
 
 #define R(field)	offsetof(struct relay_rows, field)
 #define SECONDS(n)	((int64_t)(n) * 1000)
@@ -197,7 +198,7 @@ find_rights(struct relay_conf *r)
 static bool
 goes_to_agent(const struct relay_conf *r, const char *key)
 {
-	if (config_name_is_alike(key, "type"))
+	if (opt_name_is(key, "type"))
 		return r->rows->type == TYPE_CUSTOM;
 	return !config_is_row(relay_table(r->section), key);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "conf/option_name.h"
 
 void
 config_on_complaint(void *arg, const char *name, const char *text)
@@ -22,15 +23,6 @@ config_on_complaint(void *arg, const char *name, const char *text)
 	    c->section, name, "%s", text);
 }
 
-bool
-config_name_is_alike(const char *a, const char *b)
-{
-	for (; *a != '\0' && *b != '\0'; a++, b++)
-		if ((*a == '-' ? '_' : *a) != (*b == '-' ? '_' : *b))
-			return false;
-	return *a == *b;
-}
-
 /* Whether it is the master's own, of a relay of this type. */
 bool
 config_is_row(const struct opt_table *table, const char *key)
@@ -40,7 +32,7 @@ config_is_row(const struct opt_table *table, const char *key)
 
 	for (group = table->groups; group->rows != NULL; group++)
 		for (row = group->rows; row->name != NULL; row++)
-			if (config_name_is_alike(row->name, key))
+			if (opt_name_is(row->name, key))
 				return true;
 	return false;
 }
@@ -73,7 +65,7 @@ config_entry_value(const struct conf_section *section, const char *key)
 	struct conf_entry *e;
 
 	STAILQ_FOREACH(e, &section->entries, next)
-		if (config_name_is_alike(e->key, key))
+		if (opt_name_is(e->key, key))
 			return e->value;
 	return NULL;
 }
@@ -84,7 +76,7 @@ config_entry_line(const struct conf_section *section, const char *key)
 	struct conf_entry *e;
 
 	STAILQ_FOREACH(e, &section->entries, next)
-		if (config_name_is_alike(e->key, key))
+		if (opt_name_is(e->key, key))
 			return e->line;
 	return section->line;
 }

@@ -811,7 +811,7 @@ int	 probe_config(const char *path);	/* nexthop config */
 
 int	 operator_command(const char *socket_path, const char *command,
 	    const char *const *args, size_t nargs);
-/* To the control socket; -1 with errno. */
+/* To a socket of the master's; -1 with errno. */
 int	 operator_connect(const char *socket_path);
 /* count 0: one where there is no terminal, else no end. */
 int	 top_run(const char *socket_path, int64_t interval_ms, int64_t count);

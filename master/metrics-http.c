@@ -232,13 +232,6 @@ static const struct http_server_ops server_ops = {
 };
 
 static void
-put_stat(struct frame_out *o, const char *name, uint64_t value)
-{
-	frame_put_text(o, ATTR_STAT_NAME, name);
-	frame_put_u64(o, ATTR_STAT_VALUE, value);
-}
-
-static void
 on_stats(void *arg)
 {
 	struct door *d = arg;
@@ -251,10 +244,10 @@ on_stats(void *arg)
 		return;
 	http_server_stats(d->server, &s);
 	frame_begin(&o, out, FRAME_STATS, 0, 0);
-	put_stat(&o, "connections_opened", s.connections);
-	put_stat(&o, "connections_now", s.now);
-	put_stat(&o, "requests", s.requests);
-	put_stat(&o, "requests_refused", s.refused);
+	frame_put_stat(&o, "connections_opened", s.connections);
+	frame_put_stat(&o, "connections_now", s.now);
+	frame_put_stat(&o, "requests", s.requests);
+	frame_put_stat(&o, "requests_refused", s.refused);
 	queued(d, start, frame_end(&o));
 }
 

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "conf/option_name.h"
+
 static void
 on_done(void *arg)
 {
@@ -115,18 +117,12 @@ static bool
 is_listed(const struct frame *f, const char *name)
 {
 	struct attr a;
-	size_t at = 0, i;
+	size_t at = 0;
 
-	while (frame_next(f, &at, &a) == 1) {
-		if (a.tag != ATTR_OPTION_NAME || a.len != strlen(name))
-			continue;
-		for (i = 0; i < a.len; i++)
-			if ((name[i] == '-' ? '_' : name[i]) !=
-			    (a.data[i] == '-' ? '_' : a.data[i]))
-				break;
-		if (i == a.len)
+	while (frame_next(f, &at, &a) == 1)
+		if (a.tag == ATTR_OPTION_NAME &&
+		    opt_name_is_bytes(name, a.data, a.len))
 			return true;
-	}
 	return false;
 }
 

@@ -10,8 +10,6 @@
 #include "master.h"
 
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <err.h>
 #include <errno.h>
@@ -133,25 +131,6 @@ link_free(struct link *l)
 
 static struct link *link_new(struct sender *, int fd);
 
-static int
-connect_to(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (strlcpy(sun.sun_path, path, sizeof(sun.sun_path)) >=
-	    sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
-		return -1;
-	if (connect(fd, (struct sockaddr *)(void *)&sun, sizeof(sun)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 /* Messages count from 1, so it is never 0. */
 static uint64_t
 delivery_id(uint32_t message, uint32_t part)
@@ -207,7 +186,7 @@ link_replace(struct sender *s)
 	struct link *old = s->link;
 	int fd;
 
-	if ((fd = connect_to(s->path)) == -1) {
+	if ((fd = operator_connect(s->path)) == -1) {
 		old->is_draining = false;
 		return;
 	}
@@ -540,7 +519,7 @@ sender_start(struct sender *s)
 	    EV_SIGNAL | EV_PERSIST, on_signal, s);
 	event_add(&s->ev_int, NULL);
 	event_add(&s->ev_term, NULL);
-	if ((fd = connect_to(s->path)) == -1)
+	if ((fd = operator_connect(s->path)) == -1)
 		lose(s, "cannot connect to %s: %s", s->path, strerror(errno));
 	else
 		s->link = link_new(s, fd);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/str.h"
+#include "conf/option_name.h"
 
 int
 factory_refuse(struct factory_options *o, const char *name, const char *fmt,
@@ -29,22 +30,13 @@ factory_refuse(struct factory_options *o, const char *name, const char *fmt,
 	return -1;
 }
 
-static bool
-is_alike(const char *a, const char *b)
-{
-	for (; *a != '\0' && *b != '\0'; a++, b++)
-		if ((*a == '-' ? '_' : *a) != (*b == '-' ? '_' : *b))
-			return false;
-	return *a == *b;
-}
-
 const char *
 factory_text(const struct factory_options *o, const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < o->n; i++)
-		if (is_alike(o->v[i].name, name))
+		if (opt_name_is(o->v[i].name, name))
 			return o->v[i].value;
 	return NULL;
 }
@@ -125,11 +117,11 @@ factory_only(struct factory_options *o, const char *const *names)
 	size_t i;
 
 	for (i = 0; i < o->n; i++) {
-		if (is_alike(o->v[i].name, "type") ||
-		    is_alike(o->v[i].name, "factory"))
+		if (opt_name_is(o->v[i].name, "type") ||
+		    opt_name_is(o->v[i].name, "factory"))
 			continue;
 		for (name = names; *name != NULL; name++)
-			if (is_alike(o->v[i].name, *name))
+			if (opt_name_is(o->v[i].name, *name))
 				break;
 		if (*name == NULL)
 			return factory_refuse(o, o->v[i].name,

@@ -148,13 +148,6 @@ static const struct front_ops channel_front_ops = {
 /* ---- statistics ---- */
 
 static void
-put_stat(void *arg, const char *name, uint64_t value)
-{
-	frame_put_text(arg, ATTR_STAT_NAME, name);
-	frame_put_u64(arg, ATTR_STAT_VALUE, value);
-}
-
-static void
 on_stats(void *arg)
 {
 	struct channel_front *f = arg;
@@ -166,7 +159,7 @@ on_stats(void *arg)
 		return;
 	frame_begin(&o, out, FRAME_STATS, 0, 0);
 	if (f->agent->ops->stats != NULL)
-		f->agent->ops->stats(f->agent->state, put_stat, &o);
+		f->agent->ops->stats(f->agent->state, frame_put_stat, &o);
 	telemetry_put(&f->agent->telemetry, &o);
 	queued(f, start, frame_end(&o));
 }

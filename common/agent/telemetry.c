@@ -197,25 +197,18 @@ by_size(const void *a, const void *b)
 }
 
 static void
-put_number(struct frame_out *o, const char *name, uint64_t value)
-{
-	frame_put_text(o, ATTR_STAT_NAME, name);
-	frame_put_u64(o, ATTR_STAT_VALUE, value);
-}
-
-static void
 put_destination(struct frame_out *o, const struct destination *d)
 {
 	frame_put_text(o, ATTR_STAT_DESTINATION, d->name);
 	if (d->error != NULL)
 		frame_put_text(o, ATTR_STAT_ERROR, d->error);
-	put_number(o, "waiting", d->waiting);
-	put_number(o, "connections", d->connections);
-	put_number(o, "connections_idle", d->idle);
-	put_number(o, "delivered", d->answers[REPLY_DELIVERED]);
-	put_number(o, "transient", d->answers[REPLY_TRANSIENT]);
-	put_number(o, "permanent", d->answers[REPLY_PERMANENT]);
-	put_number(o, "last_error_timestamp_seconds", (uint64_t)d->error_s);
+	frame_put_stat(o, "waiting", d->waiting);
+	frame_put_stat(o, "connections", d->connections);
+	frame_put_stat(o, "connections_idle", d->idle);
+	frame_put_stat(o, "delivered", d->answers[REPLY_DELIVERED]);
+	frame_put_stat(o, "transient", d->answers[REPLY_TRANSIENT]);
+	frame_put_stat(o, "permanent", d->answers[REPLY_PERMANENT]);
+	frame_put_stat(o, "last_error_timestamp_seconds", (uint64_t)d->error_s);
 }
 
 static void

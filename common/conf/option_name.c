@@ -11,6 +11,24 @@ name_char(char c)
 	return c == '-' ? '_' : c;
 }
 
+bool
+opt_name_is_bytes(const char *name, const void *other, size_t n)
+{
+	const char *p = other;
+	size_t i;
+
+	for (i = 0; i < n && name[i] != '\0'; i++)
+		if (name_char(name[i]) != name_char(p[i]))
+			return false;
+	return i == n && name[i] == '\0';
+}
+
+bool
+opt_name_is(const char *name, const char *other)
+{
+	return opt_name_is_bytes(name, other, strlen(other));
+}
+
 /* Whether a name begins like this row's name. */
 static bool
 has_prefix(const char *name, const char *row_name)

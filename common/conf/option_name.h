@@ -4,6 +4,11 @@
 
 #include "conf/option_value.h"
 
+/* Whether two names are one: '-' and '_' are alike.  The other may be n bytes
+ * without an end. */
+bool	opt_name_is(const char *name, const char *other);
+bool	opt_name_is_bytes(const char *name, const void *other, size_t n);
+
 /*
  * False where there is none.  key_r points into the name, behind the dot, for
  * an entry of a dictionary, else it is NULL.

@@ -90,13 +90,6 @@ queued(struct door *d, size_t start, int result)
 /* ---- statistics ---- */
 
 static void
-put_stat(void *arg, const char *name, uint64_t value)
-{
-	frame_put_text(arg, ATTR_STAT_NAME, name);
-	frame_put_u64(arg, ATTR_STAT_VALUE, value);
-}
-
-static void
 on_stats(void *arg)
 {
 	struct door *d = arg;
@@ -107,7 +100,7 @@ on_stats(void *arg)
 	if (channel_fd(d->channel) == -1)
 		return;
 	frame_begin(&o, out, FRAME_STATS, 0, 0);
-	intake_each_stat(d->intake, put_stat, &o);
+	intake_each_stat(d->intake, frame_put_stat, &o);
 	queued(d, start, frame_end(&o));
 }
 

@@ -238,6 +238,13 @@ frame_put_u64(struct frame_out *o, enum frame_attr tag, uint64_t v)
 		put_be64(p, v);
 }
 
+void
+frame_put_stat(void *frame_out, const char *name, uint64_t value)
+{
+	frame_put_text(frame_out, ATTR_STAT_NAME, name);
+	frame_put_u64(frame_out, ATTR_STAT_VALUE, value);
+}
+
 int
 frame_end(struct frame_out *o)
 {

@@ -181,6 +181,9 @@ void	frame_put_u8(struct frame_out *, enum frame_attr, uint8_t);
 void	frame_put_u16(struct frame_out *, enum frame_attr, uint16_t);
 void	frame_put_u32(struct frame_out *, enum frame_attr, uint32_t);
 void	frame_put_u64(struct frame_out *, enum frame_attr, uint64_t);
+/* One figure of STATS.  The first argument, a struct frame_out, is that of a
+ * callback. */
+void	frame_put_stat(void *frame_out, const char *name, uint64_t value);
 int	frame_end(struct frame_out *);
 /* A frame without attributes; -1 if the buffer is full. */
 int	frame_put_bare(struct buf *, enum frame_type, uint64_t id);

@@ -4,6 +4,7 @@
 
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "conf/option_name.h"
 #include "test.h"
 
 enum { TLS_NONE, TLS_MAY, TLS_REQUIRE };
@@ -790,11 +791,28 @@ test_rest(void)
 	free(text);
 }
 
+static void
+test_name_is(void)
+{
+	ok(opt_name_is("mail-timeout", "mail_timeout") &&
+	    opt_name_is("mail_timeout", "mail-timeout") &&
+	    opt_name_is("", ""), "- and _ are alike");
+	ok(!opt_name_is("mail_timeout", "mail.timeout") &&
+	    !opt_name_is("mail", "mail_timeout") &&
+	    !opt_name_is("mail_timeout", "mail") && !opt_name_is("a", "A"),
+	    "nothing else is");
+	ok(opt_name_is_bytes("mail-timeout", "mail_timeouts", 12) &&
+	    !opt_name_is_bytes("mail-timeout", "mail_timeouts", 13) &&
+	    !opt_name_is_bytes("mail-timeout", "mail_timeouts", 11) &&
+	    !opt_name_is_bytes("mail", "mail\0s", 6), "bytes of a length");
+}
+
 int
 main(void)
 {
 	test_defaults();
 	test_names();
+	test_name_is();
 	test_again();
 	test_strings();
 	test_long_value();
