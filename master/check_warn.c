@@ -120,6 +120,12 @@ warn_master(struct warnings *w)
 		warning(w, s, "stop_timeout", "a reload or a stop cuts off "
 		    "deliveries that need longer; their messages may arrive "
 		    "twice");
+	if (m->logging.target == LOG_TO_FILE &&
+	    (config_mode(m->logging.file_mode) & (S_IROTH | S_IWOTH)) != 0)
+		warning(w, s, "log_file_mode", "everybody on this machine %s "
+		    "who writes to whom", (config_mode(m->logging.file_mode) &
+		    S_IWOTH) != 0 ? "may change what the log says of" :
+		    "can read");
 	if (m->logging.level == LOG_LEVEL_DEBUG)
 		warning(w, s, "log_level", "for the search of a fault: every "
 		    "connection is in the log");
@@ -245,10 +251,11 @@ warn_value(struct warnings *w, const struct relay_conf *r,
 	    !attr_is(value, "off") && !attr_is(value, "no"))
 		warning(w, r->section, "transcript", "for the search of a "
 		    "fault: whole dialogues, with addresses, are in the log");
-	if (attr_is(name, "sandbox") && attr_is(value, "no") &&
-	    entry_of(r->section, "sandbox") != NULL)
-		warning(w, r->section, "sandbox", "an agent that is taken over "
-		    "by what it reads can do all that its user can");
+	if (attr_is(name, "sandbox") && entry_of(r->section, "sandbox") &&
+	    (attr_is(value, "no") || attr_is(value, "log")))
+		warning(w, r->section, "sandbox", "%san agent that is taken "
+		    "over by what it reads can do all that its user can",
+		    attr_is(value, "log") ? "for the search of a fault: " : "");
 }
 
 /* What the agent listed: its options, and its own warnings. */
@@ -315,6 +322,20 @@ warn_listen(struct warnings *w, const struct conf_section *s,
 	}
 }
 
+/* A range of all addresses among others. */
+static bool
+has_everybody(const char *list)
+{
+	const char *p, *end;
+
+	for (p = list; (p = strstr(p, "/0")) != NULL; p = end) {
+		end = p + 2;
+		if (*end == '\0' || strchr(", \t\n", *end) != NULL)
+			return true;
+	}
+	return false;
+}
+
 static void
 warn_intake(struct warnings *w, const struct conf_section *s)
 {
@@ -328,6 +349,10 @@ warn_intake(struct warnings *w, const struct conf_section *s)
 		warning(w, s, "listen_mode", "everybody on this machine may "
 		    "submit, and so send as anybody; listen_group says who");
 	STAILQ_FOREACH(e, &s->entries, next) {
+		if (opt_name_is(e->key, "xclient_hosts") &&
+		    has_everybody(e->value))
+			warning(w, s, e->key, "whoever connects may say which "
+			    "client a message is from");
 		if (strcmp(e->key, "relay") != 0 &&
 		    strncmp(e->key, "relay.", 6) != 0)
 			continue;

@@ -90,6 +90,19 @@ pipe=('[relay x]' 'type = pipe')
 	silent
 }
 
+@test "a log file that everybody may read, or write" {
+	local log=('[master]' 'log = file' "log_file = $D/mail.log")
+
+	check "${log[@]}" 'log_file_mode = 0644' "${hole[@]}"
+	warns 4 master log_file_mode 'can read'
+	check "${log[@]}" 'log_file_mode = 0602' "${hole[@]}"
+	warns 4 master log_file_mode 'may change'
+	check "${log[@]}" 'log_file_mode = 0640' "${hole[@]}"
+	silent
+	check '[master]' 'log_file_mode = 0644' "${hole[@]}"
+	silent
+}
+
 @test "a password that everybody can read in the file" {
 	local lines=("${static[@]}" 'tls_mode = verify'
 		'credentials.username = u' 'credentials.password = p')
@@ -247,6 +260,12 @@ pipe=('[relay x]' 'type = pipe')
 	warns 7 'intake in' listen_mode listen_group
 	check "${intake[@]}" "listen = unix:$D/l" 'listen_mode = 0660'
 	silent
+	check "${intake[@]}" "listen = unix:$D/l" \
+		'xclient_hosts = loopback, 0.0.0.0/0'
+	warns 7 'intake in' xclient_hosts
+	check "${intake[@]}" "listen = unix:$D/l" \
+		'xclient_hosts = 10.0.0.0/8, loopback'
+	silent
 	check "${static[@]}" '[metrics]' 'listen = inet:0.0.0.0:9735'
 	warns 5 metrics listen
 	check "${static[@]}" '[metrics]' 'listen = inet:127.0.0.1:9735'
@@ -268,7 +287,15 @@ pipe=('[relay x]' 'type = pipe')
 	check "${static[@]}" 'sandbox = no'
 	warns 4 'relay x' sandbox
 	check "${static[@]}" 'sandbox = log'
+	warns 4 'relay x' sandbox 'search of a fault'
+	check "${static[@]}" 'sandbox = require'
 	silent
+	check "${static[@]}" '[intake in]' 'relay = x' "listen = unix:$D/l" \
+		'sandbox = no'
+	warns 7 'intake in' sandbox
+	check "${static[@]}" '[metrics]' 'listen = inet:127.0.0.1:9735' \
+		'sandbox = no'
+	warns 6 metrics sandbox
 	check "${static[@]}" 'transcript = on'
 	warns 4 'relay x' transcript
 	check "${static[@]}" 'transcript = off'
