@@ -145,22 +145,47 @@ make_folder(const char *path)
 	free(copy);
 }
 
+/* The socket itself, whatever the path leads to by now: its folder may be
+ * somebody else's. */
+static int
+open_itself(const char *path, char *error, size_t size)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd == -1) {
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+		return fd;
+	snprintf(error, size, "%s: is no socket any more", path);
+	close(fd);
+	return -1;
+}
+
 static int
 set_look(const char *path, const struct socket_look *look, char *error,
     size_t size)
 {
 	struct passwd *pw = look->user == NULL ? NULL : getpwnam(look->user);
 	struct group *gr = look->group == NULL ? NULL : getgrnam(look->group);
+	int fd = open_itself(path, error, size), result = -1;
+	char itself[40];
 
-	if ((pw != NULL || gr != NULL) && chown(path, pw == NULL ?
-	    (uid_t)-1 : pw->pw_uid, gr == NULL ? (gid_t)-1 :
-	    gr->gr_gid) == -1)
+	if (fd == -1)
+		return -1;
+	snprintf(itself, sizeof(itself), "/proc/self/fd/%d", fd);
+	if ((pw != NULL || gr != NULL) && fchownat(fd, "", pw == NULL ?
+	    (uid_t)-1 : pw->pw_uid, gr == NULL ? (gid_t)-1 : gr->gr_gid,
+	    AT_EMPTY_PATH) == -1)
 		snprintf(error, size, "%s: chown: %s", path, strerror(errno));
-	else if (chmod(path, look->mode) == -1)
+	else if (chmod(itself, look->mode) == -1)
 		snprintf(error, size, "%s: chmod: %s", path, strerror(errno));
 	else
-		return 0;
-	return -1;
+		result = 0;
+	close(fd);
+	return result;
 }
 
 static int

@@ -110,6 +110,28 @@ assert len(door["processes"]) == 1, door'
 	[[ $(grep -c ' agent_ready intake=in ' "$LOG") -eq 1 ]]
 }
 
+@test "a link put in a socket's place does not get the socket's mode" {
+	command -v strace >/dev/null || skip "no strace"
+	doors 'listen_mode = 0666'
+	echo secret >victim
+	chmod 600 victim
+	# Held behind the third listen(2), for five seconds, before the
+	# mode is set.
+	strace -D -qq -o strace.out -e trace=listen \
+		-e inject=listen:delay_exit=5000000:when=3 \
+		"$NH_BUILD/sbin/nexthop-master" -c "$CONF" --foreground \
+		>>"$LOG" 2>&1 </dev/null 3>&- &
+	MASTER=$!
+	nh_until 50 test -S l.sock
+	rm l.sock
+	ln -s victim l.sock
+	nh_until 25 nh_is_up		# or gone
+	[[ $(stat -c %a victim) == 600 ]]
+	run ! kill -0 "$MASTER"
+	MASTER=''
+	nh_logged "$D/l.sock: is no socket any more"
+}
+
 @test "a door is unprivileged, and the master reads no network socket" {
 	[[ $(id -u) -eq 0 ]] || skip "not root"
 	LISTEN="inet:127.0.0.1:$(nh_free_port)" doors 'user = daemon'
