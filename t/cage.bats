@@ -49,7 +49,8 @@ result()
 		    'listen on a TCP port' 'listen on TCP port 1001' \
 		    'connect to an abstract socket' 'netlink socket' \
 		    'packet socket' mount chroot io_uring bpf \
-		    'gain rights by a program'; do
+		    'gain rights by a program' 'signal a process by input' \
+		    'raw IP socket' 'SCTP socket'; do
 			[[ $(result "$program" "$attempt") == denied ]] ||
 				{ echo "$program: $attempt"; return 1; }
 		done
@@ -59,6 +60,11 @@ result()
 		[[ $(result "$program" 'connect by TCP') == allowed ]]
 	done
 	[[ $(result blackhole 'connect by TCP') == denied ]]
+	if [[ $NH_BUILD != *asan* ]]; then
+		for program in blackhole intake-lmtp metrics-http; do
+			[[ $(result "$program" 'run a file it wrote') == denied ]]
+		done
+	fi
 	[[ $(result lmtp 'connect to a UNIX socket') == allowed ]]
 	[[ $(result smtp-static 'connect to a UNIX socket') == denied ]]
 	for program in pipe custom; do

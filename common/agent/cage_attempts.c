@@ -29,6 +29,14 @@
 
 #include "agent/cage_test.h"
 
+/* Whether the kernel looked at the arguments, which made no sense. */
+static int
+reached(long result)
+{
+	return result != -1 || (errno != EPERM && errno != EACCES &&
+	    errno != ENOSYS) ? 0 : -1;
+}
+
 /* ---- files ---- */
 
 static int
@@ -157,10 +165,36 @@ run_written(const struct attempt_place *p)
 	    mprotect(m, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
 }
 
+/* Memory by another name. */
+static int
+run_mapped(const struct attempt_place *p)
+{
+	static const char text[] = "code";
+	int fd = memfd_create("x", 0);
+	void *m;
+
+	(void)p;
+	if (fd == -1 || write(fd, text, sizeof(text)) == -1)
+		return -1;
+	m = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	return m == MAP_FAILED ? -1 : 0;
+}
+
 static int
 signal_other(const struct attempt_place *p)
 {
 	return kill(p->other, 0);
+}
+
+/* Input at it would be a signal to the other one. */
+static int
+signal_by_input(const struct attempt_place *p)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1)
+		return -1;
+	return fcntl(fds[0], F_SETOWN, p->other);
 }
 
 /* The traced one goes on, and is let go when this process ends. */
@@ -304,6 +338,28 @@ open_packet(const struct attempt_place *p)
 }
 
 static int
+open_raw(const struct attempt_place *p)
+{
+	(void)p;
+	return open_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+}
+
+/* As any user may, where the system lets him. */
+static int
+open_ping(const struct attempt_place *p)
+{
+	(void)p;
+	return reached(open_socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+}
+
+static int
+open_sctp(const struct attempt_place *p)
+{
+	(void)p;
+	return reached(open_socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP));
+}
+
+static int
 open_log(const struct attempt_place *p)
 {
 	(void)p;
@@ -311,13 +367,6 @@ open_log(const struct attempt_place *p)
 }
 
 /* ---- the kernel ---- */
-
-static int
-reached(long result)
-{
-	return result != -1 || (errno != EPERM && errno != EACCES &&
-	    errno != ENOSYS) ? 0 : -1;
-}
 
 static int
 mount_one(const struct attempt_place *p)
@@ -345,6 +394,26 @@ enter_namespace(const struct attempt_place *p)
 	(void)p;
 	return reached(setns(-1, 0));
 }
+
+#ifdef __x86_64__
+/* By the numbers of another machine: getpid(2). */
+static int
+call_as_i386(const struct attempt_place *p)
+{
+	long result = 20;
+
+	(void)p;
+	__asm__ volatile("int $0x80" : "+a"(result) : : "memory");
+	return reached(result < 0 ? (errno = (int)-result, -1) : 0);
+}
+
+static int
+call_as_x32(const struct attempt_place *p)
+{
+	(void)p;
+	return reached(syscall(0x40000000 + SYS_getpid));
+}
+#endif
 
 /* The arguments of one make no sense to any of the others either. */
 #define CALL(function, number)						\
@@ -381,7 +450,9 @@ const struct attempt cage_attempts[] = {
 	{ "run a file in memory", ANY, false, run_memory },
 	{ "fork", ANY, true, fork_one },
 	{ "run memory it writes", ANY, true, run_written },
+	{ "run a file it wrote", CAGE_NET | ANY, true, run_mapped },
 	{ "signal a process", ANY, true, signal_other },
+	{ "signal a process by input", ANY, false, signal_by_input },
 	{ "become root", ANY, false, become_root },
 	{ "change its personality", ANY, true, change_personality },
 	{ "connect by TCP", CAGE_NET | ANY, false, connect_tcp },
@@ -391,6 +462,9 @@ const struct attempt cage_attempts[] = {
 	{ "connect to an abstract socket", ANY, false, connect_abstract },
 	{ "netlink socket", ANY, false, open_netlink },
 	{ "packet socket", ANY, false, open_packet },
+	{ "raw IP socket", ANY, false, open_raw },
+	{ "ping socket", ANY, false, open_ping },
+	{ "SCTP socket", ANY, false, open_sctp },
 	{ "gain rights by a program", 0, false, gain_rights },
 	{ "trace a process", 0, true, trace_other },
 	{ "read a process's memory", 0, true, read_other },
@@ -400,6 +474,10 @@ const struct attempt cage_attempts[] = {
 	{ "enter a namespace", 0, false, enter_namespace },
 	{ "load a kernel module", 0, false, load_module },
 	{ "load a kernel", 0, false, load_kernel },
+#ifdef __x86_64__
+	{ "call the kernel as i386 does", 0, false, call_as_i386 },
+	{ "call the kernel as x32 does", 0, false, call_as_x32 },
+#endif
 	{ "bpf", 0, false, load_bpf },
 	{ "io_uring", 0, false, use_io_uring },
 	{ "userfaultfd", 0, false, use_userfaultfd },

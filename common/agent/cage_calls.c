@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -49,10 +50,10 @@ static const char *const basic[] = {
 	/* descriptors */
 	"read", "readv", "pread64", "preadv", "preadv2", "write", "writev",
 	"pwrite64", "pwritev", "pwritev2", "close", "lseek", "_llseek", "dup",
-	"dup2", "dup3", "fcntl", "fcntl64", "pipe", "pipe2", "eventfd2",
-	"sendfile", "sendfile64", "splice", "fadvise64", "fadvise64_64",
-	"poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl",
-	"epoll_wait", "epoll_pwait", "epoll_pwait2",
+	"dup2", "dup3", "pipe", "pipe2", "eventfd2", "sendfile", "sendfile64",
+	"splice", "fadvise64", "fadvise64_64", "poll", "ppoll", "select",
+	"pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
+	"epoll_pwait2",
 	/* files: which ones is landlock's; how they are opened see below */
 	"fstat", "fstat64", "newfstatat", "fstatat64", "stat", "stat64",
 	"lstat", "lstat64", "statx", "fstatfs", "access", "faccessat",
@@ -120,26 +121,32 @@ static const char *const sanitizing[] = {
 struct rule {
 	const char	*name;
 	unsigned	 n;
-	struct scmp_arg_cmp cmp[2];
+	struct scmp_arg_cmp cmp[3];
 };
 
 /* An int argument: what lies above its 32 bits is not the kernel's business. */
 #define IS(arg, value)	{ arg, SCMP_CMP_MASKED_EQ, 0xffffffff, value }
 #define HAS(arg, mask, value) { arg, SCMP_CMP_MASKED_EQ, mask, value }
 #define READS		(O_ACCMODE | O_CREAT | O_TRUNC)
+#define FCNTL(name)							\
+	{ name, 1, { IS(1, F_DUPFD) } }, { name, 1, { IS(1, F_GETFD) } }, \
+	{ name, 1, { IS(1, F_SETFD) } }, { name, 1, { IS(1, F_GETFL) } }, \
+	{ name, 1, { IS(1, F_SETFL) } },				\
+	{ name, 1, { IS(1, F_DUPFD_CLOEXEC) } },			\
+	{ name, 1, { IS(1, F_ADD_SEALS) } },				\
+	{ name, 1, { IS(1, F_GET_SEALS) } }
 
 static const struct rule by_argument[] = {
 	{ "open", 1, { HAS(1, READS, O_RDONLY) } },
 	{ "openat", 1, { HAS(2, READS, O_RDONLY) } },
 	{ "socket", 2, { IS(0, AF_UNIX), HAS(1, 0xf, SOCK_DGRAM) } },
-	/* Memory is written or run, and does not change from one to the
-	 * other; dlopen(3) lives with that. */
+	/* Memory that can be written does not become code. */
 	{ "mmap", 1, { HAS(2, PROT_EXEC, 0) } },
-	{ "mmap", 1, { HAS(2, PROT_WRITE | PROT_EXEC, PROT_EXEC) } },
 	{ "mmap2", 1, { HAS(2, PROT_EXEC, 0) } },
-	{ "mmap2", 1, { HAS(2, PROT_WRITE | PROT_EXEC, PROT_EXEC) } },
 	{ "mprotect", 1, { HAS(2, PROT_EXEC, 0) } },
-	{ "clone", 1, { HAS(0, CLONE_THREAD, CLONE_THREAD) } },
+	/* Not those that send signals to an owner. */
+	FCNTL("fcntl"),
+	FCNTL("fcntl64"),
 	{ "prctl", 1, { IS(0, PR_SET_NAME) } },
 	{ "prctl", 1, { IS(0, PR_GET_NAME) } },
 	{ "prctl", 1, { IS(0, PR_GET_NO_NEW_PRIVS) } },
@@ -151,10 +158,26 @@ static const struct rule by_argument[] = {
 	{ .name = NULL }
 };
 
+/* TCP and UDP, and no other protocol of IP. */
+#define SOCKETS(family)							\
+	{ "socket", 3, { IS(0, family), HAS(1, 0xf, SOCK_STREAM),	\
+	    IS(2, IPPROTO_IP) } },					\
+	{ "socket", 3, { IS(0, family), HAS(1, 0xf, SOCK_STREAM),	\
+	    IS(2, IPPROTO_TCP) } },					\
+	{ "socket", 3, { IS(0, family), HAS(1, 0xf, SOCK_DGRAM),	\
+	    IS(2, IPPROTO_IP) } },					\
+	{ "socket", 3, { IS(0, family), HAS(1, 0xf, SOCK_DGRAM),	\
+	    IS(2, IPPROTO_UDP) } }
+
 static const struct rule networking[] = {
-	{ "socket", 1, { IS(0, AF_INET) } },
-	{ "socket", 1, { IS(0, AF_INET6) } },
+	SOCKETS(AF_INET),
+	SOCKETS(AF_INET6),
 	{ "bind", 0, { { 0 } } },	/* source addresses */
+	/* The threads that ask for names, and modules of the name service;
+	 * dlopen(3) does not write to what it maps as code. */
+	{ "clone", 1, { HAS(0, CLONE_THREAD, CLONE_THREAD) } },
+	{ "mmap", 1, { HAS(2, PROT_WRITE | PROT_EXEC, PROT_EXEC) } },
+	{ "mmap2", 1, { HAS(2, PROT_WRITE | PROT_EXEC, PROT_EXEC) } },
 	{ .name = NULL }
 };
 
@@ -436,6 +459,9 @@ fill(struct making *m, unsigned may, bool is_logged)
 	seccomp_attr_set(m->ctx, SCMP_FLTATR_CTL_SSB, 1);
 	seccomp_attr_set(m->ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	seccomp_attr_set(m->ctx, SCMP_FLTATR_API_SYSRAWRC, 1);
+	/* Calls by the numbers of another machine, which no list is for. */
+	seccomp_attr_set(m->ctx, SCMP_FLTATR_ACT_BADARCH, is_logged ?
+	    SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
 	if (has_programs && is_logged)
 		add_names(m, SCMP_ACT_LOG, forbidden);
 	else if (has_programs)

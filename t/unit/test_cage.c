@@ -1,10 +1,12 @@
 /* The cage: what becomes of calls, files and signals; what it tells the log. */
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +138,58 @@ still_run(struct cage *c, struct loop *loop)
 	    errno == EINVAL ? 0 : 1;
 }
 
+#ifdef __x86_64__
+/* getpid(2) of i386: a negative errno where the kernel has no such calls, which
+ * may also be a signal. */
+static int
+call_as_i386(struct cage *c, struct loop *loop)
+{
+	long result = 20;
+
+	(void)c;
+	(void)loop;
+	__asm__ volatile("int $0x80" : "+a"(result) : : "memory");
+	return result == getpid() ? 0 : 1;
+}
+#endif
+
+/* What would be signals to others, and protocols that nobody needs. */
+static int
+be_narrow(struct cage *c, struct loop *loop)
+{
+	int fds[2], fd;
+
+	(void)c;
+	(void)loop;
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1 ||
+	    (fd = fcntl(fds[0], F_DUPFD_CLOEXEC, 0)) == -1 ||
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
+		return 1;
+	if (fcntl(fd, F_SETOWN, getppid()) != -1 || errno != EPERM)
+		return 2;
+	if (socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) == -1 ||
+	    socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) == -1)
+		return 3;
+	if (socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP) != -1 ||
+	    errno != EPERM || socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6) !=
+	    -1 || errno != EPERM)
+		return 4;
+	return 0;
+}
+
+static int
+map_code(struct cage *c, struct loop *loop)
+{
+	int fd = memfd_create("x", 0);
+
+	(void)c;
+	(void)loop;
+	return ftruncate(fd, 4096) == -1 && write(fd, "x", 1) == 1 &&
+	    mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) ==
+	    MAP_FAILED && errno == EPERM && mmap(NULL, 4096, PROT_READ,
+	    MAP_PRIVATE, fd, 0) != MAP_FAILED ? 0 : 1;
+}
+
 static int
 fork_one(struct cage *c, struct loop *loop)
 {
@@ -159,6 +213,20 @@ test_calls(void)
 	if (!CAGE_SANITIZED)
 		ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
 		    "a forbidden one ends the process");
+	is_int(in_cage(SANDBOX_YES, CAGE_NET, be_narrow), 0, "sockets are of "
+	    "TCP and UDP, no descriptor has an owner");
+	if (!CAGE_SANITIZED)
+		is_int(in_cage(SANDBOX_YES, 0, map_code), 0, "without names "
+		    "to find, a file is no code");
+#ifdef __x86_64__
+	if (in_cage(SANDBOX_NO, 0, call_as_i386) == 0) {
+		status = in_cage(SANDBOX_YES, CAGE_PROGRAMS, call_as_i386);
+		ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+		    "calls by other numbers end the process");
+		is_int(in_cage(SANDBOX_LOG, CAGE_PROGRAMS, call_as_i386), 0,
+		    "but for sandbox = log");
+	}
+#endif
 	is_int(in_cage(SANDBOX_YES, CAGE_PROGRAMS, do_forbidden_softly), 0,
 	    "and fails in a cage with programs");
 	is_int(in_cage(SANDBOX_YES, CAGE_PROGRAMS, fork_one), 0,
