@@ -78,6 +78,11 @@ static const struct opt_row master_rows[] = {
 	    .max = SECONDS(3600),
 	    .text = "How long running deliveries may take at SIGTERM, at "
 	    "'nexthop stop', and in agents replaced by a reload." },
+	{ .name = "upgrade_timeout", .type = OPT_TIME,
+	    .offset = M(upgrade_timeout_ms), .def = "30s",
+	    .min = SECONDS(1), .max = SECONDS(3600),
+	    .text = "How long the new nexthop-master of an upgrade may take "
+	    "until it is ready; then the old one goes on." },
 	{ .name = "submit_timeout", .type = OPT_TIME,
 	    .offset = M(submit_timeout_ms), .def = "300s", .min = SECONDS(1),
 	    .max = SECONDS(86400),

@@ -34,7 +34,7 @@ master_new(struct loop *loop, const char *path)
 	TAILQ_INIT(&m->controls);
 	timer_init(&m->tick, loop, on_tick, m);
 	stop_init(m);
-	m->ready_fd = -1;
+	upgrade_init(m);
 	return m;
 }
 
@@ -45,6 +45,7 @@ master_free(struct master *m)
 	struct submitter *s;
 	struct door *d;
 
+	upgrade_clear(m);
 	rollout_free(m->rollout);
 	TAILQ_FOREACH(d, &m->doors, next)
 		door_free(d);
@@ -258,8 +259,8 @@ on_started(void *arg)
 	commit_config(m, m->rollout);
 	rollout_free(m->rollout);
 	m->rollout = NULL;
-	sockets_keep(&m->sockets);
-	sockets_drop_unused(&m->sockets);
+	if (m->ready_fd == -1)
+		sockets_drop_unused(&m->sockets);
 	m->state = MASTER_RUNNING;
 	m->started_ms = clock_wall_ms();
 	master_warn_user(m->config);

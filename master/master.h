@@ -101,6 +101,7 @@ struct master_conf {		/* [master] */
 	char		*group;
 	char		*pid_file;
 	int64_t		 stop_timeout_ms;
+	int64_t		 upgrade_timeout_ms;
 	int64_t		 submit_timeout_ms;
 	int64_t		 max_submitters;
 	struct logging_conf logging;
@@ -709,6 +710,10 @@ struct master {
 	struct upgrade	*upgrade;	/* under way, or NULL */
 	int		 ready_fd;	/* of the master whose place we take;
 					 * -1: of nobody */
+	pid_t		 old_pid;	/* that master's */
+	int		 line_fd;	/* it has not said yes yet; or -1 */
+	struct event	 ev_line;
+	struct timer	 silence;	/* there, behind its end */
 	bool		 is_replaced;	/* CLOSING: another one took ours */
 	bool		 is_refusing;	/* is_replaced: its time is over */
 	struct timer	 replaced_limit;
@@ -781,7 +786,7 @@ void		 reload_end(struct master *, int status);
 void		 stop_init(struct master *);	/* its timers */
 void		 stop_clear(struct master *);
 
-/* ---- upgrade.c ---- */
+/* ---- upgrade.c, upgrade_new.c ---- */
 
 /* Before anything else: where our program is. */
 void		 upgrade_keep_path(const char *argv0);
@@ -795,6 +800,11 @@ void		 upgrade_adopt(struct master *);
 /* Faults that are to come go to the old master. */
 void		 upgrade_open_errors(struct master *);
 void		 upgrade_started(struct master *, int status);
+void		 upgrade_init(struct master *);		/* of a new master */
+void		 upgrade_clear(struct master *);	/* at the end */
+void		 upgrade_abort(struct upgrade *);
+/* We are to end: if the old master is gone the sockets are ours to remove. */
+void		 upgrade_settle(struct master *);
 
 /* ---- the nexthop command ---- */
 

@@ -34,6 +34,7 @@ begin_stop(struct master *m)
 {
 	m->state = MASTER_CLOSING;
 	systemd_status("STOPPING=1", "stopping");
+	upgrade_settle(m);
 	submit_stop_listening(m);
 	master_need_tick(m);
 	upgrade_cancel(m->upgrade);
@@ -213,7 +214,7 @@ master_check_stopped(struct master *m)
 		stop_services(m, left_ms);
 	}
 	if (m->state != MASTER_STOPPING || !TAILQ_EMPTY(&m->services) ||
-	    !TAILQ_EMPTY(&m->doors))
+	    !TAILQ_EMPTY(&m->doors) || m->upgrade != NULL)
 		return;
 	TAILQ_FOREACH(s, &m->submitters, next)
 		if (s->channel != NULL && channel_pending(s->channel) > 0) {

@@ -1,19 +1,11 @@
 /*
  * upgrade.c - another nexthop-master, perhaps of a newer version, takes this
- * one's place without a connection being refused.
- *
- * The running master starts the executable of its own path with its listening
- * sockets and a pipe.  The new one starts its agents, then says on the pipe
- * that it is ready, or what is wrong; then it goes, and nothing has changed.
- * Once it is ready the old one accepts nothing more, tells its submitters and
- * doors (DRAIN), finishes what they have, and ends.
- *
- * What the new one is told by its environment: UPGRADE_ENV is the letters of
- * its sockets, which begin at descriptor UPGRADE_FIRST_FD: "o" is the old
- * master's own, "g" was given to that by systemd.  The pipe is UPGRADE_PIPE_FD.
- * On it come texts for the operator, then a NUL and the exit status.
+ * one's place without a connection being refused; the old one's side, see
+ * upgrade.h.
  */
-#include "master.h"
+#include "upgrade.h"
+
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,12 +19,7 @@
 #include "base/mem.h"
 #include "base/process.h"
 
-#define UPGRADE_ENV		"NEXTHOP_UPGRADE"
-#define UPGRADE_PIPE_FD		3
-#define UPGRADE_FIRST_FD	4
-#define UPGRADE_SOCKETS_MAX	(PROCESS_FDS_MAX - UPGRADE_FIRST_FD)
 #define UPGRADE_TEXT_MAX	(64 * 1024)
-#define UPGRADE_LIMIT_MS	(START_LIMIT_MS + 10000)
 
 struct upgrade {		/* under way, in the old master */
 	struct master	*master;
@@ -42,9 +29,11 @@ struct upgrade {		/* under way, in the old master */
 	int		 fd;		/* where it says what came of it */
 	struct event	 ev;
 	struct timer	 limit;
+	int64_t		 limit_ms;
 	struct later	 free_later;
 	struct buf	 text;
-	bool		 is_over;
+	bool		 is_ending;	/* it failed: its end is awaited */
+	int		 status;	/* for the asker then */
 };
 
 /* ---- the old master: the end ---- */
@@ -59,14 +48,22 @@ on_free(void *arg)
 }
 
 static void
+close_line(struct upgrade *u)
+{
+	if (u->fd == -1)
+		return;
+	event_del(&u->ev);
+	close(u->fd);
+	u->fd = -1;
+}
+
+static void
 upgrade_end(struct upgrade *u, int status)
 {
 	struct control *asker = u->asker;
 
-	u->is_over = true;
 	u->master->upgrade = NULL;
-	event_del(&u->ev);
-	close(u->fd);
+	close_line(u);
 	timer_clear(&u->limit);
 	if (u->process.pid != 0)
 		LIST_REMOVE(&u->process, next);
@@ -101,23 +98,38 @@ tell_text(struct upgrade *u)
 	free(text);
 }
 
+/* The new one is gone. */
 static void
-upgrade_failed(struct upgrade *u, int status, const char *why)
+end_failed(struct upgrade *u)
 {
 	struct master *m = u->master;
 	char error[512];
 
-	tell_text(u);
-	tell_failure(why);
-	control_printf(u->asker, "upgrade: %s; nothing was changed\n", why);
-	if (u->process.pid != 0)
-		kill(u->process.pid, SIGKILL);
-	/* The new one may have written its own. */
+	/* It may have written its own. */
 	if (m->pid_file != NULL &&
 	    daemon_pid_file(m->pid_file, error, sizeof(error)) == -1)
 		log_warning("%s", error);
-	upgrade_end(u, status);
+	upgrade_end(u, u->status);
 	master_reload_again(m);
+	master_check_stopped(m);
+}
+
+static void
+upgrade_failed(struct upgrade *u, int status, const char *why)
+{
+	tell_text(u);
+	tell_failure(why);
+	control_printf(u->asker, "upgrade: %s; nothing was changed\n", why);
+	u->is_ending = true;
+	u->status = status;
+	close_line(u);
+	if (u->process.pid == 0)
+		end_failed(u);
+	else {
+		/* Its agents end with it, hear they or not. */
+		kill(u->process.pid, SIGTERM);
+		timer_set(&u->limit, KILL_AFTER_MS);
+	}
 }
 
 static void
@@ -137,6 +149,8 @@ upgrade_done(struct upgrade *u)
 	    (int)u->pid, (int)getpid());
 	snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1", (int)u->pid);
 	daemon_notify(state);
+	if (send(u->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+		log_warning("upgrade: the new process: %s", strerror(errno));
 	upgrade_end(u, EX_OK);
 	master_hand_over(m);
 }
@@ -173,22 +187,44 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 static void
 on_limit(void *arg)
 {
-	upgrade_failed(arg, EX_TEMPFAIL, "the new process took too long");
+	struct upgrade *u = arg;
+	char why[64];
+
+	if (u->is_ending) {
+		kill(u->process.pid, SIGKILL);
+		return;
+	}
+	snprintf(why, sizeof(why), "the new process is not ready after %jd s",
+	    (intmax_t)(u->limit_ms / 1000));
+	upgrade_failed(u, EX_TEMPFAIL, why);
 }
 
-/* Its last words may still be in the pipe, which then ends. */
 static void
 on_ended(void *arg, int status)
 {
-	(void)arg;
+	struct upgrade *u = arg;
+
 	(void)status;
+	if (u->is_ending)
+		end_failed(u);
+	/* Else its last words may still be on the line, which then ends. */
 }
 
 void
 upgrade_cancel(struct upgrade *u)
 {
-	if (u != NULL)
+	if (u != NULL && !u->is_ending)
 		upgrade_failed(u, EX_TEMPFAIL, "nexthop-master is stopping");
+}
+
+void
+upgrade_abort(struct upgrade *u)
+{
+	if (u == NULL)
+		return;
+	if (u->process.pid != 0)
+		kill(u->process.pid, SIGKILL);
+	upgrade_end(u, EX_TEMPFAIL);
 }
 
 /* ---- the old master: the start ---- */
@@ -264,7 +300,7 @@ count_sockets(const struct sockets *s)
 
 /* The new process, told of its sockets; -1 with a text. */
 static pid_t
-start(struct master *m, int pipe_fd, char *error, size_t size)
+start(struct master *m, int line_fd, char *error, size_t size)
 {
 	struct process_spec spec = { .umask = -1, .want_files = true,
 		.is_session = m->is_background, .nfds = UPGRADE_FIRST_FD };
@@ -291,7 +327,7 @@ start(struct master *m, int pipe_fd, char *error, size_t size)
 	spec.fds[0] = STDIN_FILENO;
 	spec.fds[1] = STDOUT_FILENO;
 	spec.fds[2] = STDERR_FILENO;
-	spec.fds[UPGRADE_PIPE_FD] = pipe_fd;
+	spec.fds[UPGRADE_LINE_FD] = line_fd;
 	TAILQ_FOREACH(l, &m->sockets.all, next)
 		spec.fds[spec.nfds++] = l->fd;
 	log_flush();
@@ -325,11 +361,11 @@ master_upgrade(struct master *m, struct control *asker)
 		    "a reload is under way" : "nexthop-master is stopping");
 		return;
 	}
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1) {
 		refuse(asker, EX_OSERR, strerror(errno));
 		return;
 	}
-	fcntl(ends[1], F_SETFL, 0);
+	fcntl(ends[0], F_SETFL, O_RDWR | O_NONBLOCK);
 	u = xcalloc(1, sizeof(*u));
 	u->master = m;
 	u->asker = asker;
@@ -351,7 +387,8 @@ master_upgrade(struct master *m, struct control *asker)
 	buf_init(&u->text, UPGRADE_TEXT_MAX);
 	later_init(&u->free_later, on_free, u);
 	timer_init(&u->limit, m->loop, on_limit, u);
-	timer_set(&u->limit, UPGRADE_LIMIT_MS);
+	u->limit_ms = m->config->master->upgrade_timeout_ms;
+	timer_set(&u->limit, u->limit_ms);
 	event_assign(&u->ev, loop_base(m->loop), u->fd, EV_READ | EV_PERSIST,
 	    on_readable, u);
 	event_add(&u->ev, NULL);
@@ -362,56 +399,4 @@ upgrade_forget_asker(struct master *m, const struct control *asker)
 {
 	if (m->upgrade != NULL && m->upgrade->asker == asker)
 		m->upgrade->asker = NULL;
-}
-
-/* ---- the new master ---- */
-
-unsigned
-upgrade_inherited(void)
-{
-	const char *letters = getenv(UPGRADE_ENV);
-	size_t n = letters == NULL ? 0 : strlen(letters);
-
-	return letters == NULL || n > UPGRADE_SOCKETS_MAX ||
-	    strspn(letters, "og") != n ||
-	    fcntl(UPGRADE_PIPE_FD, F_GETFD) == -1 ? 0 : 1 + (unsigned)n;
-}
-
-void
-upgrade_adopt(struct master *m)
-{
-	const char *letters = getenv(UPGRADE_ENV);
-	char error[512];
-	size_t i;
-
-	for (i = 0; letters != NULL && letters[i] != '\0'; i++)
-		if (sockets_adopt(&m->sockets, UPGRADE_FIRST_FD + (int)i,
-		    letters[i] == 'g' ? SOCKET_GIVEN : SOCKET_LENT, error,
-		    sizeof(error)) == -1)
-			log_warning("%s; closed", error);
-	fcntl(UPGRADE_PIPE_FD, F_SETFD, FD_CLOEXEC);
-	m->ready_fd = UPGRADE_PIPE_FD;
-	unsetenv(UPGRADE_ENV);
-}
-
-void
-upgrade_open_errors(struct master *m)
-{
-	FILE *f;
-
-	if (m->ready_fd != -1 && (f = fdopen(m->ready_fd, "w")) != NULL) {
-		master_close_errors(m);
-		m->errors = f;
-	}
-}
-
-void
-upgrade_started(struct master *m, int status)
-{
-	if (m->ready_fd == -1)
-		return;
-	fputc('\0', m->errors);
-	fputc(status, m->errors);
-	master_close_errors(m);
-	m->ready_fd = -1;
 }

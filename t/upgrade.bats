@@ -438,7 +438,9 @@ master_conf()
 	nh_until 10 gone "$old"
 	wait "$MASTER"
 	MASTER=
-	[[ -S s2 && -S c2 && ! -e $SOCKET && ! -e $CONTROL && ! -e pid ]]
+	nh_until 10 test ! -e "$SOCKET"
+	nh_until 10 test ! -e "$CONTROL"
+	[[ -S s2 && -S c2 && ! -e pid ]]
 	[[ $(pid) != "$old" && $(<pid2) == "$(pid)" ]]
 	[[ $(stat -c %a s2) == 606 && $(stat -c %a c2) == 640 ]]
 	[[ $(stat -c '%U %G' s2) == 'daemon mail' ]]
@@ -480,4 +482,175 @@ master_conf()
 	tr '\0' '\n' <"/proc/$(nh_field out pids)/environ" |
 		grep '^NEXTHOP_LOG=.*debug'
 	nh stop
+}
+
+# A relay whose agent hangs at its start while $D/hang is there.
+hanging()
+{
+	cat >hang.py <<-EOC
+	#!/usr/bin/python3
+	import os, time
+	if os.path.exists("$D/hang"):
+	    open("$D/hung", "w").write(str(os.getpid()))
+	    time.sleep(600)
+	os.execv("$NH_ROOT/contrib/agent-template/agent.py", ["agent"])
+	EOC
+	chmod +x hang.py
+	chmod 777 "$D"
+	RELAY="type = custom
+exec = $D/hang.py"
+	MASTER_LINES+=('upgrade_timeout = 1s')
+}
+
+children()
+{
+	cat "/proc/$1/task/$1/children"
+}
+
+@test "a new one that is not ready in upgrade_timeout ends, with its agents; the old goes on" {
+	local old before n
+
+	hanging
+	conf
+	start
+	old=$(pid)
+	before=$(children "$old")
+	touch hang
+	cat >again.sh <<-EOC
+	while [ ! -e "$D/enough" ]; do
+		"$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=out \
+			--output=tsv --from=s@x.test a@x.test <"$D/M"
+	done
+	EOC
+	nh_spawn sh again.sh >out 2>err
+	run -75 nh upgrade
+	[[ $output == 'upgrade: the new process is not ready after 1 s; nothing was changed' ]]
+	gone "$(<hung)"
+	[[ $(children "$old") == "$before" ]]
+	[[ $(pid) == "$old" && $(<pid) == "$old" && -S $SOCKET && -S $CONTROL ]]
+	nh_logged 'error: upgrade_failed message="upgrade: the new process is not ready after 1 s; nothing was changed"'
+	submit
+	rm hang
+	nh upgrade
+	[[ $(pid) != "$old" ]]
+	submit
+	touch enough
+	wait "$NH_PID"
+	[[ ! -s err ]]
+	n=$(wc -l <out)
+	[[ $n -gt 3 && $(cut -f 2 out | sort | uniq -c | xargs) == "$n delivered" ]]
+	nh_until 10 gone "$old"
+	MASTER=
+	nh stop
+	[[ ! -e $SOCKET && ! -e $CONTROL && ! -e pid ]]
+}
+
+@test "a new one that hears nothing is killed" {
+	local old before
+
+	hanging
+	conf
+	start
+	old=$(pid)
+	before=$(children "$old")
+	cp sbin/nexthop-master sbin/good
+	rm sbin/nexthop-master
+	printf '#!/bin/sh\ntrap "" TERM\nkill -STOP $$\n' >sbin/nexthop-master
+	chmod +x sbin/nexthop-master
+	run -75 nh upgrade
+	[[ $output == *'is not ready after 1 s; nothing was changed' ]]
+	[[ $(children "$old") == "$before" && $(pid) == "$old" ]]
+	submit
+	mv sbin/good sbin/nexthop-master
+	nh upgrade
+	[[ $(pid) != "$old" ]]
+}
+
+@test "a stop while a new one hangs ends both" {
+	hanging
+	MASTER_LINES+=('upgrade_timeout = 60s')
+	MASTER_LINES=("${MASTER_LINES[@]/upgrade_timeout = 1s/}")
+	conf
+	start
+	touch hang
+	nh_spawn nh upgrade >up 2>&1
+	nh_until 20 test -s hung
+	nh stop
+	grep -q 'is stopping; nothing was changed' up
+	gone "$(<hung)"
+	[[ ! -e $SOCKET && ! -e $CONTROL && ! -e pid ]]
+}
+
+# The new one under an old one that is played: says "ready", then hears HOW.
+played()
+{
+	timeout 60 python3 - "$1" "$D/sbin/nexthop-master" "$CONF" "$SOCKET" \
+		"$CONTROL" <<-'EOP'
+	import os, signal, socket, sys
+	how, program, conf, *paths = sys.argv[1:]
+	listening = []
+	for path in paths:
+	    s = socket.socket(socket.AF_UNIX)
+	    s.bind(path)
+	    s.listen()
+	    listening.append(s)
+	if how == 'pipe':
+	    ours, theirs = os.pipe()
+	else:
+	    ours, theirs = (s.detach() for s in socket.socketpair())
+	log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+	high = [os.dup(fd) for fd in range(20)]     # above what is placed
+	fds = [os.dup(fd) for fd in [theirs] + [s.fileno() for s in listening]]
+	pid = os.fork()
+	if pid == 0:
+	    os.dup2(log, 1)
+	    os.dup2(log, 2)
+	    for n, fd in enumerate(fds):
+	        os.dup2(fd, 3 + n)
+	    os.execve(program, ["nexthop-master", "-c", conf, "--foreground"],
+	        dict(os.environ, NEXTHOP_UPGRADE="oo"))
+	for fd in fds + high + [theirs]:
+	    try:
+	        os.close(fd)
+	    except OSError:
+	        pass
+	said = b""
+	while not said.endswith(b"\0\0"):
+	    piece = os.read(ours, 100)
+	    assert piece, said
+	    said += piece
+	if how == 'yes':
+	    os.write(ours, b"\0")
+	if how == 'dies':
+	    print(pid, flush=True)
+	    os._exit(0)
+	os.close(ours)
+	if how == 'no':
+	    print(os.WEXITSTATUS(os.waitpid(pid, 0)[1]))
+	else:
+	    print(pid)
+	EOP
+}
+
+@test "a new one whose word came too late ends, and leaves the sockets' paths" {
+	conf
+	run -0 played no
+	[[ $output == 0 && -S $SOCKET && -S $CONTROL && ! -e pid ]]
+	nh_logged 'stopping how="the master before this one goes on"'
+}
+
+@test "a new one goes on where the old says yes, has died, or is of the old kind" {
+	local how new
+
+	for how in yes dies pipe; do
+		rm -f "$SOCKET" "$CONTROL"
+		conf
+		new=$(played $how)
+		nh_until 10 nh status
+		[[ $(pid) == "$new" ]]
+		submit
+		nh stop
+		nh_until 10 gone "$new"
+		[[ ! -e $SOCKET && ! -e $CONTROL && ! -e pid ]]
+	done
 }
