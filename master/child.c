@@ -489,6 +489,8 @@ become_ready(struct child *c)
 	c->was_ready = true;
 	timer_stop(&c->timer);
 	c->gen->ops->ready(c);
+	if (c->gen->is_draining)
+		child_drain(c, c->gen->drain_limit_ms);
 }
 
 static void
@@ -617,6 +619,15 @@ child_start_after(struct child *c, int64_t delay_ms)
 	timer_set(&c->timer, delay_ms);
 }
 
+/* Its timer is due by then; 0: whenever it was. */
+static void
+hasten(struct child *c, int64_t limit_ms)
+{
+	if (limit_ms > 0 && (c->timer.due_ms == 0 ||
+	    loop_now_ms(c->gen->loop) + limit_ms < c->timer.due_ms))
+		timer_set(&c->timer, limit_ms);
+}
+
 void
 child_drain(struct child *c, int64_t limit_ms)
 {
@@ -627,8 +638,15 @@ child_drain(struct child *c, int64_t limit_ms)
 	case CHILD_DOWN:
 		timer_stop(&c->timer);
 		break;
-	case CHILD_HELO:
 	case CHILD_CONFIG:
+		/* A door may have clients by now, though its READY is still on
+		 * the way. */
+		if (c->gen->ops->asked != NULL) {
+			hasten(c, limit_ms);
+			break;
+		}
+		/* FALLTHROUGH */
+	case CHILD_HELO:
 		child_condemn(c, "no longer needed");
 		break;
 	case CHILD_READY:
@@ -639,9 +657,7 @@ child_drain(struct child *c, int64_t limit_ms)
 		c->state = CHILD_DRAINING;
 		/* FALLTHROUGH */
 	case CHILD_DRAINING:
-		if (limit_ms > 0 && (c->timer.due_ms == 0 ||
-		    loop_now_ms(c->gen->loop) + limit_ms < c->timer.due_ms))
-			timer_set(&c->timer, limit_ms);
+		hasten(c, limit_ms);
 		break;
 	case CHILD_ENDING:
 		break;

@@ -93,6 +93,7 @@ generation_drain(struct generation *g, int64_t limit_ms)
 	unsigned i;
 
 	g->is_draining = true;
+	g->drain_limit_ms = limit_ms;
 	for (i = 0; i < g->nchildren; i++)
 		child_drain(&g->children[i], limit_ms);
 }

@@ -349,6 +349,7 @@ struct generation {
 	void		*owner;		/* struct rollout or struct service */
 	bool		 want_options;
 	bool		 is_draining;
+	int64_t		 drain_limit_ms;	/* then; 0: none */
 	unsigned	 number;
 	unsigned	 nchildren;
 	struct child	*children;

@@ -318,6 +318,39 @@ print(s.recv(999).decode())' >idle 3>&- &
 	[[ ! -e l.sock ]]
 }
 
+@test "a door that has a client before its READY has come finishes it" {
+	local how
+
+	for how in stop reload; do
+		rm -f note.go idle
+		touch note && chmod 666 note
+		doors 'mode = early' "note = $D/note"
+		nh_start
+		python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("l.sock")
+s.settimeout(60)
+print(s.recv(999).decode())
+open("connected", "w")
+print(s.recv(999).decode())' >idle 3>&- &
+		NH_PIDS+=($!)
+		nh_until 20 test -e connected
+		rm connected
+		if [[ $how == reload ]]; then
+			doors "note = $D/note"
+		fi
+		nh_spawn nh "$how"
+		nh_until 20 nh_logged "${how/stop/stopping}"
+		sleep 0.3
+		touch note.go
+		nh_until 30 grep -q '421 4.3.2' idle
+		[[ $how == stop ]] || nh_stop
+		nh_until 20 nh_none_left
+		! nh_logged 'agent_failed\|no longer needed' || return 1
+		: >"$LOG"
+	done
+}
+
 @test "stop: a door that does not end is killed at the limit" {
 	MASTER_LINES=('stop_timeout = 1')
 	doors 'mode = deaf'

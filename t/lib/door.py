@@ -157,6 +157,14 @@ class Door(agent.Agent):
         else:
             raise ValueError('unexpected frame of type %d' % kind)
 
+    def configure(self, values):
+        super().configure(values)
+        if self.conf['mode'] == 'early' and self.listeners:
+            self.listeners[0][1].setblocking(True)
+            self.accept(self.listeners[0][1])
+            while not os.path.exists(self.conf['note'] + '.go'):
+                time.sleep(0.05)
+
     def begin(self):
         if self.conf['note']:
             with open(self.conf['note'], 'a') as f:
@@ -165,6 +173,7 @@ class Door(agent.Agent):
         if self.conf['mode'] == 'broken':
             sys.exit(5)
         for _, sock in self.listeners:
+            sock.setblocking(False)
             self.sel.register(sock, selectors.EVENT_READ,
                               lambda sock=sock: self.accept(sock))
         if self.conf['mode'] == 'submit':
