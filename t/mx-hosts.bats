@@ -181,14 +181,14 @@ explains()
 	mx_dns
 	mxfake 2 --full
 	mxours 3
-	relay_start connect_timeout=3 idle_timeout=0
+	relay_start connect_timeout=8 idle_timeout=0
 	first=$(nh_ms)
 	submit u@two.test
 	second=$(nh_ms)
-	[[ $((second - first)) -ge 3000 ]]
+	[[ $((second - first)) -ge 8000 ]]
 	submit u@two.test
 	submit u@two.test
-	[[ $(($(nh_ms) - second)) -lt 3000 ]]
+	[[ $(($(nh_ms) - second)) -lt 8000 ]]
 	[[ $(grep -c MAIL commands.3) -eq 3 ]]
 	nh_stop
 	relay_start connect_timeout=1 idle_timeout=0 dead_host_time=0
