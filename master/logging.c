@@ -217,6 +217,11 @@ logging_start(struct master *m, const struct logging_conf *c, char *error,
 	log_configure(&m->log);
 	if (m->is_background && target != LOG_TO_STDERR)
 		m->errors = daemon_stderr_to_log(m->loop);
+	if (log_unheard() != NULL && m->ready_fd == -1) {
+		fprintf(m->errors, "nexthop-master: warning: nobody listens "
+		    "at %s, where the log goes\n", log_unheard());
+		fflush(m->errors);
+	}
 	return 0;
 }
 

@@ -201,6 +201,14 @@ listen_and_log()
 	grep -qE '^<158>.* mx1/nexthop-master\[[0-9]+\]: ready relays=1$' heard
 }
 
+@test "log = syslog: who starts it is told where nobody listens" {
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	nh_conf 'log = syslog' "pid_file = $D/pid" <<<"$HOLE"
+	with_sockets "$NH_BUILD/sbin/nexthop-master" -c "$CONF" 2>err 3>&-
+	nh stop
+	[[ $(<err) == *'warning: nobody listens at /dev/log, where the log goes' ]]
+}
+
 @test "log = syslog: connected again when the daemon was restarted" {
 	export NH_ROOT NH_BUILD D CONF SOCKET CONTROL BATS_TEST_DIRNAME
 	nh_conf 'log = syslog' <<<"$HOLE"

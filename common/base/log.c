@@ -194,6 +194,13 @@ log_is_stream(void)
 	return logger.socket.is_stream || logger.socket.header != NULL;
 }
 
+const char *
+log_unheard(void)
+{
+	return has_socket() && logger.socket.fd == -1 ? logger.socket.path :
+	    NULL;
+}
+
 bool
 log_is_on(enum log_level level)
 {

@@ -82,6 +82,9 @@ bool	log_is_journal_stream(void);
 /* Lines go by a stream socket: to the journal as text, or to one of the few
  * syslogds that listen so. */
 bool	log_is_stream(void);
+/* The socket of the daemon that should have our lines, where nobody listens;
+ * or NULL. */
+const char *log_unheard(void);
 
 void	log_error(const char *, ...) __attribute__((format(printf, 1, 2)));
 void	log_warning(const char *, ...) __attribute__((format(printf, 1, 2)));
