@@ -185,38 +185,13 @@ print_table(const struct master *m, struct buf *b, bool is_tsv)
 /* ---- json ---- */
 
 static void
-put_string(struct buf *b, const char *s, size_t n)
-{
-	size_t i;
-
-	buf_puts(b, "\"");
-	for (i = 0; i < n; i++) {
-		if (s[i] == '"' || s[i] == '\\')
-			buf_printf(b, "\\%c", s[i]);
-		else if ((unsigned char)s[i] < 0x20)
-			buf_printf(b, "\\u%04x", (unsigned char)s[i]);
-		else
-			buf_add(b, s + i, 1);
-	}
-	buf_puts(b, "\"");
-}
-
-/* A member; texts that are no UTF-8 are escaped first. */
-static void
 put_text(struct buf *b, const char *name, const char *value)
 {
-	char shown[1024];
-
 	buf_printf(b, "\"%s\":", name);
-	if (value == NULL) {
-		buf_puts(b, "null,");
-		return;
-	}
-	if (!str_is_utf8(value, strlen(value))) {
-		str_escape(shown, sizeof(shown), value, strlen(value));
-		value = shown;
-	}
-	put_string(b, value, strlen(value));
+	if (value == NULL)
+		buf_puts(b, "null");
+	else
+		buf_json(b, value);
 	buf_puts(b, ",");
 }
 
@@ -256,7 +231,7 @@ put_stats(struct buf *b, const struct buf *stats)
 		else if (a.tag == ATTR_STAT_VALUE && name.data != NULL &&
 		    attr_u64(&a, &value) == 0) {
 			str_escape(shown, sizeof(shown), name.data, name.len);
-			put_string(b, shown, strlen(shown));
+			buf_json(b, shown);
 			buf_printf(b, ":%ju,", (uintmax_t)value);
 		}
 	}
@@ -410,8 +385,7 @@ put_door(struct buf *b, const struct door *d)
 	put_integer(b, "last_error_at", d->last_error_ms / 1000);
 	buf_puts(b, "\"listen\":[");
 	for (i = 0; sum.gen != NULL && i < sum.gen->conf->nlisten; i++) {
-		put_string(b, sum.gen->conf->listen[i],
-		    strlen(sum.gen->conf->listen[i]));
+		buf_json(b, sum.gen->conf->listen[i]);
 		buf_puts(b, ",");
 	}
 	close_json(b, "],\"processes\":[");

@@ -132,6 +132,28 @@ assert len(door["processes"]) == 1, door'
 	nh_logged "$D/l.sock: is no socket any more"
 }
 
+@test "names and paths that are no UTF-8: the status is JSON all the same" {
+	local odd=$'\xff'
+
+	LISTEN="unix:$D/l$odd.sock"
+	doors "[relay odd$odd]" 'type = blackhole'
+	nh_start
+	nh_until 10 is_ready
+	nh status --output=json >status
+	python3 - <<-'EOP'
+	import json
+	status = json.load(open("status", encoding="utf-8"))
+	door, = status["doors"]
+	assert door["listen"][0].endswith("/l\\xFF.sock"), door
+	assert [r["relay"] for r in status["relays"]][1] == "odd\\xFF"
+	EOP
+	nh metrics | python3 -c '
+import sys
+text = sys.stdin.buffer.read().decode()
+assert "relay=\"odd\\\\xFF\"" in text'
+	nh top | grep -a 'odd'
+}
+
 @test "a door is unprivileged, and the master reads no network socket" {
 	[[ $(id -u) -eq 0 ]] || skip "not root"
 	LISTEN="inet:127.0.0.1:$(nh_free_port)" doors 'user = daemon'

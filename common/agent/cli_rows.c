@@ -38,38 +38,13 @@ struct cli_rows {
 /* ---- one row ---- */
 
 static void
-add_json_string(struct buf *b, const char *s)
-{
-	const unsigned char *p;
-	size_t n = strlen(s);
-
-	if (!str_is_utf8(s, n)) {	/* JSON is UTF-8 (RFC 8259 §8.1) */
-		char *shown = xmalloc(4 * n + 1);
-
-		str_escape(shown, 4 * n + 1, s, n);
-		add_json_string(b, shown);
-		free(shown);
-		return;
-	}
-	buf_puts(b, "\"");
-	for (p = (const unsigned char *)s; *p != '\0'; p++)
-		if (*p == '"' || *p == '\\')
-			buf_printf(b, "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			buf_printf(b, "\\u%04x", *p);
-		else
-			buf_add(b, p, 1);
-	buf_puts(b, "\"");
-}
-
-static void
 add_json(struct buf *b, const char *name, const char *value)
 {
 	buf_printf(b, "\"%s\":", name);
 	if (value == NULL)
 		buf_puts(b, "null");
 	else
-		add_json_string(b, value);
+		buf_json(b, value);
 	buf_puts(b, ",");
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 
 /* Length of the UTF-8 sequence at p, 0 if there is none (RFC 3629 §4). */
 static size_t
@@ -195,25 +196,53 @@ str_json(char *to, size_t size, const void *from, size_t n)
 	return show(to, size, from, n, JSON, json_one);
 }
 
-int
-buf_escape(struct buf *b, const void *from, size_t n)
+/* The same into a buffer. */
+static int
+show_in(struct buf *b, const void *from, size_t n, uint8_t kind,
+    size_t (*show_one)(const unsigned char *, size_t, char[8]))
 {
 	const unsigned char	*p = from, *end = p + n;
 	size_t			 len;
 	char			 one[8];
 
 	while (p < end) {
-		len = plain_span(p, (size_t)(end - p), SHOWN_LINE);
+		len = plain_span(p, (size_t)(end - p), kind);
 		if (buf_add(b, p, len) == -1)
 			return -1;
 		p += len;
 		if (p == end)
 			break;
-		p += escape_one(p, (size_t)(end - p), one);
+		p += show_one(p, (size_t)(end - p), one);
 		if (buf_puts(b, one) == -1)
 			return -1;
 	}
 	return 0;
+}
+
+int
+buf_escape(struct buf *b, const void *from, size_t n)
+{
+	return show_in(b, from, n, SHOWN_LINE, escape_one);
+}
+
+int
+buf_json(struct buf *b, const char *text)
+{
+	size_t n = strlen(text);
+	char *shown = NULL;
+	int status = -1;
+
+	if (!str_is_utf8(text, n)) {	/* RFC 8259 §8.1 */
+		shown = xmalloc(4 * n + 1);
+		n = str_escape(shown, 4 * n + 1, text, n);
+		text = shown;
+	}
+	if (buf_puts(b, "\"") == 0 &&
+	    show_in(b, text, n, JSON, json_one) == 0 &&
+	    buf_puts(b, "\"") == 0)
+		status = 0;
+	free(shown);
+	return status;
 }
 
 int

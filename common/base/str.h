@@ -39,6 +39,10 @@ size_t	str_json(char *to, size_t size, const void *from, size_t n);
 /* str_escape() into a buffer; -1 where its ceiling is reached. */
 int	buf_escape(struct buf *, const void *from, size_t n);
 
+/* A JSON string with its quotes; a text that is no UTF-8 is one with the
+ * escapes of str_escape().  -1 likewise. */
+int	buf_json(struct buf *, const char *text);
+
 /*
  * A decimal number that takes the whole string; -1 where it is none or lies
  * outside min..max.

@@ -68,6 +68,34 @@ test_escape_room(void)
 }
 
 static void
+test_json(void)
+{
+	static const struct {
+		const char	*from, *shown;
+	} rows[] = {
+		{ "", "\"\"" },
+		{ "a \"b\" \\", "\"a \\\"b\\\" \\\\\"" },
+		{ "\n\x1f\x7f", "\"\\u000a\\u001f\\u007f\"" },
+		{ "\xc3\xbc \xe2\x82\xac", "\"\xc3\xbc \xe2\x82\xac\"" },
+		{ "\xc2\x9b", "\"\\u009b\"" },
+		/* No UTF-8: as it is shown elsewhere. */
+		{ "\xff" "a\n", "\"\\\\xFFa\\\\n\"" },
+	};
+	struct buf b;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buf_init(&b, 64);
+		is_int(buf_json(&b, rows[i].from), 0, "JSON, %zu", i);
+		is_mem(buf_data(&b), buf_len(&b), rows[i].shown,
+		    strlen(rows[i].shown), "as it is to be");
+		buf_clear(&b);
+	}
+	buf_init(&b, 4);
+	is_int(buf_json(&b, "abc"), -1, "a buffer's ceiling");
+	buf_clear(&b);
+}
+
+static void
 test_numbers(void)
 {
 	static const struct {
@@ -169,6 +197,7 @@ main(void)
 {
 	test_escape();
 	test_escape_room();
+	test_json();
 	test_numbers();
 	test_utf8();
 	test_small();
