@@ -5,6 +5,7 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # port is set by the helpers
 
 load lib/nexthop
+load lib/rate
 
 setup()
 {
@@ -271,85 +272,34 @@ port = $port
 concurrent_connections = 20"
 	conf
 	start
-	# One that stays for long, and one that connects anew for each message.
-	for n in 3000 1; do
-		cat >again.$n <<-EOC
-		while [ ! -e "$D/enough" ]; do
-			"$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=out \
-				--output=tsv --from=s@x.test --count=$n \
-				--parallel=20 a@x.test <"$D/M" || echo bad
-		done
-		EOC
-		nh_spawn sh again.$n >out.$n 2>err.$n
-	done
+	rate_submit
 	for ((round = 1; round <= 20; round++)); do
 		old=$(pid)
 		nh upgrade
 		[[ $(pid) != "$old" ]]
 	done
-	touch enough
-	wait "${NH_PIDS[@]:1}"
-	cat err.1 err.3000
-	[[ ! -s err.1 && ! -s err.3000 ]]
-	run -0 awk -F'\t' '{ n[$2]++ } END { for (c in n) print c }' \
-		out.1 out.3000
-	[[ $output == delivered ]]
+	rate_end
+	rate_all_delivered out.1 out.3000
 	n=$(cat out.1 out.3000 | wc -l)
 	[[ $(wc -l <out.1) -gt 20 && $n -gt 5000 ]]
-	kill "$SINK"
-	wait "$SINK" || :
-	python3 - "$n" <<-'EOP'
-	import json, sys
-	report = json.loads(open('sink.json').read())
-	assert report['messages'] == int(sys.argv[1]), report
-	EOP
+	rate_sink "$n"
 }
 
 @test "20 upgrades by intake-lmtp at full rate: smtp-source -L sees no failure" {
-	local round n
+	local round sent
 
 	sink_start
-	nh_conf "${MASTER_LINES[@]}" <<-EOC
-	[relay out]
-	type = static
-	host = 127.0.0.1
-	port = $port
-	concurrent_connections = 20
-	[intake in]
-	relay = out
-	listen = unix:$D/l
-	listen_mode = 0666
-	EOC
+	rate_conf "${MASTER_LINES[@]}"
 	start
 	nh_until 10 nh_field_is in state ready
-	cat >source.sh <<-EOC
-	while [ ! -e "$D/enough" ]; do
-		smtp-source -L -s 10 -m 300 -l 1000 -f s@x.test -t a@x.test \
-			unix:$D/l || echo failed
-		echo 300
-	done
-	EOC
-	nh_spawn sh source.sh >out 2>err
+	rate_source
 	for ((round = 1; round <= 20; round++)); do
 		nh upgrade
 	done
-	touch enough
-	wait "$NH_PID"
-	cat err
-	[[ ! -s err ]]
-	run -0 sort -u out
-	[[ $output == 300 ]]
-	n=$(($(wc -l <out) * 300))
-	[[ $n -ge 900 ]]
+	rate_end
+	rate_source_sent
 	nh stop
-	kill "$SINK"
-	wait "$SINK" || :
-	python3 - "$n" <<-'EOP'
-	import json, sys
-	report = json.loads(open('sink.json').read())
-	assert report['messages'] == int(sys.argv[1]), report
-	assert report['duplicates'] == 0, report
-	EOP
+	rate_sink "$sent"
 }
 
 # One LMTP session that is never idle: messages until 421, each of which must
