@@ -407,6 +407,21 @@ type = static"
 
 # ---- sessions ----
 
+@test "a kept connection that the server ends was waiting, not at the greeting" {
+	sink_start
+	nh_conf <<-EOC
+	[relay a]
+	type = static
+	host = 127.0.0.1
+	port = $port
+	idle_timeout = 1h
+	EOC
+	nh_start
+	submit a a@x.test
+	kill "$SINK"
+	nh_until 10 nh_logged 'session session=1 .* messages=1 .* end="lost connection with 127\.0\.0\.1\[127\.0\.0\.1\]:[0-9]+ while waiting for the next message"'
+}
+
 @test "a line for each connection: what went over it, and why it ended" {
 	sink_start
 	nh_conf <<-EOC

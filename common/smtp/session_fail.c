@@ -151,6 +151,13 @@ failure_kind(const struct smtp_session *s)
 	    s->tx->mail == REFUSED) ? FAIL_MESSAGE : FAIL_SESSION;
 }
 
+static const char *
+doing_text(const struct smtp_session *s, enum smtp_verb v)
+{
+	return s->is_met && s->tx == NULL && s->nawaited == 0 ?
+	    "waiting for the next message" : smtp_steps[v].doing;
+}
+
 /* The connection broke or the time is over: one of a pair of causes. */
 void
 session_fail_while(struct smtp_session *s, enum cause before, enum cause after,
@@ -166,7 +173,7 @@ session_fail_while(struct smtp_session *s, enum cause before, enum cause after,
 		    detail);
 	else
 		reply_cause(&r, session_arena(s), smtp_steps[v].stage, before,
-		    peer, smtp_steps[v].doing, detail);
+		    peer, doing_text(s, v), detail);
 	session_fail(s, &r, failure_kind(s));
 }
 
