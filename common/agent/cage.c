@@ -268,7 +268,6 @@ cage_enter(struct cage *c, struct loop *loop, bool is_quiet, char *error,
 	return CAGE_DONE;
 }
 
-/* What went by another name into a folder that is open can be read. */
 static bool
 is_readable(const char *path)
 {
@@ -292,10 +291,14 @@ cage_outdated(struct cage *c)
 		if (!f->is_watched || stat(f->path, &st) == -1 ||
 		    (st.st_ino == f->ino && st.st_dev == f->dev))
 			continue;
-		if (!is_readable(f->path))
+		if (is_readable(f->path)) {
+			/* By another name it went into an open folder. */
+			f->ino = st.st_ino;
+			f->dev = st.st_dev;
+		} else if (access(f->path, R_OK) == 0)
+			/* The user may, which access(2) says; so it is the
+			 * cage, and a new process could. */
 			return f->path;
-		f->ino = st.st_ino;
-		f->dev = st.st_dev;
 	}
 	return NULL;
 }

@@ -18,7 +18,7 @@
 struct cage_file {
 	char		*path;
 	bool		 is_written;	/* a folder for cage_write() */
-	bool		 is_watched;	/* only the file itself is open to us */
+	bool		 is_watched;	/* another may take its name */
 	dev_t		 dev;		/* ... of then; ino 0: there was none */
 	ino_t		 ino;
 };

@@ -81,17 +81,15 @@ add_fd(struct making *m, int fd, uint64_t access)
 		m->error = errno;
 }
 
-/* False: there is no such folder. */
-static bool
+static void
 add_folder(struct making *m, const char *path, uint64_t access)
 {
 	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd == -1)
-		return false;
+		return;			/* there is no such folder */
 	add_fd(m, fd, access);
 	close(fd);
-	return true;
 }
 
 /*
@@ -126,16 +124,15 @@ folder_of(char to[PATH_MAX], const char *path)
 		slash[slash == to ? 1 : 0] = '\0';
 }
 
-/* The folder where the file will be found again; false: it is not open. */
-static bool
+/* The folder where the file will be found again, if it may be open. */
+static void
 add_folder_of(struct making *m, const char *path)
 {
 	char folder[PATH_MAX], real[PATH_MAX];
 
 	folder_of(folder, path);
-	if (realpath(folder, real) == NULL || is_broad(real))
-		return false;
-	return add_folder(m, real, FS_READ_FILE | FS_READ_DIR);
+	if (realpath(folder, real) != NULL && !is_broad(real))
+		add_folder(m, real, FS_READ_FILE | FS_READ_DIR);
 }
 
 static void
@@ -153,19 +150,21 @@ add_file(struct making *m, struct cage_file *f)
 			add_fd(m, fd, FS_READ_FILE);
 			f->dev = st.st_dev;
 			f->ino = st.st_ino;
-			f->is_watched = !add_folder_of(m, f->path);
+			/* Where its folder is open it may still be a link
+			 * that comes to lead elsewhere. */
+			f->is_watched = S_ISREG(st.st_mode);
+			add_folder_of(m, f->path);
 		}
-		if (!S_ISDIR(st.st_mode) && S_ISREG(st.st_mode) &&
-		    realpath(f->path, real) != NULL)
+		if (S_ISREG(st.st_mode) && realpath(f->path, real) != NULL)
 			add_folder_of(m, real);
 		close(fd);
-		f->is_watched = f->is_watched && S_ISREG(st.st_mode);
 		return;
 	}
 	if (fd != -1)
 		close(fd);
 	/* It may come to be. */
-	f->is_watched = !add_folder_of(m, f->path);
+	f->is_watched = true;
+	add_folder_of(m, f->path);
 }
 
 static void

@@ -21,6 +21,7 @@ struct values {
 };
 
 static const char *read_this, *write_this;
+static bool is_unprivileged;	/* even where we are root */
 
 static void
 name_files(struct cage *c, const void *values)
@@ -63,6 +64,9 @@ in_cage(int sandbox, unsigned more, int (*what)(struct cage *, struct loop *))
 		alarm(20);
 		loop = loop_new();
 		log_set_sink(keep, LOG_LEVEL_INFO);
+		if (is_unprivileged && getuid() == 0 &&
+		    setresuid(65534, 65534, 65534) == -1)
+			_exit(98);
 		c = cage_new(&policy, &values);
 		cage_may(c, more);
 		if (cage_enter(c, loop, false, error, sizeof(error)) ==
@@ -307,6 +311,70 @@ see_outdated(struct cage *c, struct loop *loop)
 	    0 : 3;
 }
 
+/* A link in a folder that is open, which comes to lead out of it. */
+static int
+see_led_away(struct cage *c, struct loop *loop)
+{
+	int i;
+
+	(void)loop;
+	if (!can(at("link"), O_RDONLY) || cage_outdated(c) != NULL)
+		return 1;
+	for (i = 0; i < 500 && cage_outdated(c) == NULL; i++)
+		usleep(20000);
+	return cage_outdated(c) == NULL ? 2 : can(at("link"), O_RDONLY) ? 3 :
+	    0;
+}
+
+static int
+see_forbidden(struct cage *c, struct loop *loop)
+{
+	struct stat st;
+	ino_t was = 0;
+	int i;
+
+	(void)loop;
+	if (!can(broad, O_RDONLY) || stat(broad, &st) == -1)
+		return 1;
+	was = st.st_ino;
+	for (i = 0; i < 500 && st.st_ino == was; i++) {
+		usleep(20000);
+		if (stat(broad, &st) == -1)
+			return 2;
+	}
+	return st.st_ino == was ? 3 : cage_outdated(c) != NULL ? 4 : 0;
+}
+
+static void
+test_links(void)
+{
+	char link[128], new[128];
+	pid_t pid;
+
+	strlcpy(link, at("link"), sizeof(link));
+	strlcpy(new, at("link.new"), sizeof(new));
+	ok(symlink(at("secret"), link) == 0 && symlink(broad, new) == 0,
+	    "a link");
+	read_this = link;
+	pid = outside_replaces(link, new);
+	is_int(in_cage(SANDBOX_YES, 0, see_led_away), 0, "a link that leads "
+	    "elsewhere is outdated");
+	waitpid(pid, NULL, 0);
+	unlink(link);
+
+	snprintf(new, sizeof(new), "%s.new", broad);
+	put(new, "z");
+	chmod(new, 0);
+	chmod(broad, 0644);
+	read_this = broad;
+	is_unprivileged = true;
+	pid = outside_replaces(broad, new);
+	is_int(in_cage(SANDBOX_YES, 0, see_forbidden), 0, "what the user may "
+	    "not read is not worth a new process");
+	waitpid(pid, NULL, 0);
+	is_unprivileged = false;
+}
+
 static int
 write_there(struct cage *c, struct loop *loop)
 {
@@ -364,6 +432,7 @@ test_files(void)
 	    "folder is one alone, and outdated once replaced");
 	waitpid(pid, NULL, 0);
 
+	test_links();
 	read_this = NULL;
 	write_this = folder;
 	is_int(in_cage(SANDBOX_YES, 0, write_there), 0,
