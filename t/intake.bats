@@ -487,6 +487,14 @@ print(s.recv(99).decode().strip())' "$IN") == '220 in.test LMTP nexthop' ]]
 	take 'xclient_hosts = 192.0.2.0/24'
 	run -0 say login 'XCLIENT NAME=x' 'XFORWARD NAME=x'
 	[[ ${lines[0]} == '550 5.7.0 '* && ${lines[1]} == '550 5.7.0 '* ]]
+	nh_stop
+	# An address is none of a UNIX socket, to which others may connect.
+	p=$(nh_free_port)
+	LISTEN="unix:$IN, inet:127.0.0.1:$p" take 'xclient_hosts = 0.0.0.0/0'
+	run -0 say login 'XCLIENT NAME=x'
+	[[ $output == '550 5.7.0 '* ]]
+	TO=127.0.0.1:$p run -0 say login 'XCLIENT NAME=x'
+	[[ $output == '220 in.test '* ]]
 }
 
 @test "XFORWARD is for one message, XCLIENT for the session; neither is mixed with it" {

@@ -120,8 +120,8 @@ static const struct opt_row rows[] = {
 	    "message that is not part of CRLF." },
 	{ "xclient_hosts", OPT_LIST, AT(xclient_hosts), "", 0, 0, NULL,
 	    addr_range_check, 0, "Clients that may say XCLIENT and XFORWARD: "
-	    "addresses, ranges, \"loopback\", which includes UNIX sockets, and "
-	    "\"private\"." },
+	    "addresses, ranges, \"loopback\", which alone includes UNIX "
+	    "sockets, and \"private\"." },
 	{ "listen", OPT_LIST, AT(listen), "", 0, 100, NULL, listen_check,
 	    OPT_CLI_ONLY, "By hand: sockets to listen on, unix:/path, "
 	    "inet:127.0.0.1:24 or inet:[::1]:24." },
