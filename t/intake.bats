@@ -467,6 +467,22 @@ print(s.recv(99).decode().strip())' "$IN") == '220 in.test LMTP nexthop' ]]
 	grep -q '^553 5.6.7 ' <<<"$output"
 }
 
+@test "ORCPT of type utf-8 as it is: goes on as xtext" {
+	local long
+
+	take
+	long=$(printf 'é%.0s' {1..100})
+	run -0 say login 'MAIL FROM:<>' 'RCPT TO:<ok@x.test> ORCPT=utf-8;qé@x.test' \
+		RSET 'MAIL FROM:<> SMTPUTF8' \
+		'RCPT TO:<ok@x.test> ORCPT=utf-8;q+é@x.test' \
+		"RCPT TO:<ok@x.test> ORCPT=utf-8;$long" \
+		'RCPT TO:<ok@x.test> ORCPT=UTF-8;qé@bücher.test' \
+		"data $D/M" '?'
+	[[ $(cut -c 1-9 <<<"$output" | tr '\n' ,) == '250 2.1.0,501 5.5.4,'`
+		`'250 2.0.0,250 2.1.0,501 5.5.4,501 5.5.4,250 2.1.5,250 2.0.0,' ]]
+	has 'orcpt=utf-8;q\x{E9}@b\x{FC}cher.test'
+}
+
 @test "XCLIENT and XFORWARD from trusted clients alone" {
 	take 'xclient_hosts = loopback'
 	run -0 say 'XCLIENT NAME=c.far ADDR=192.0.2.9 PROTO=ESMTP HELO=h LOGIN=joe' \

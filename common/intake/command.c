@@ -12,7 +12,6 @@
 #include "mail/envelope.h"
 
 #define ENVID_MAX	100	/* RFC 3461 §4.4 */
-#define ORCPT_MAX	500	/* RFC 3461 §4.2 */
 #define SIZE_DIGITS_MAX	20	/* RFC 1870 §3 */
 #define LHLO_NAME_MAX	255	/* RFC 5321 §4.5.3.1.2 */
 #define CLIENT_TEXT_MAX	255	/* Postfix: XCLIENT and XFORWARD have no more */
@@ -151,13 +150,15 @@ take_notify(const char *value, uint8_t *to)
 	return NULL;
 }
 
+/* Text of type utf-8 may stand there as it is (RFC 6533 §3). */
 static const char *
 take_orcpt(const char *value, const char **to)
 {
 	const char *semicolon = strchr(value, ';');
 
 	if (semicolon == NULL || semicolon == value || semicolon[1] == '\0' ||
-	    strlen(value) > ORCPT_MAX || !xtext_is_valid(value))
+	    strlen(value) > LMTP_ORCPT_MAX || (!xtext_is_valid(value) &&
+	    (strncasecmp(value, "utf-8;", 6) != 0 || str_is_ascii(value))))
 		return SAY_BAD_ORCPT;
 	*to = value;
 	return NULL;

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define LMTP_ORCPT_MAX	500	/* RFC 3461 §4.2 */
+
 enum lmtp_verb {
 	VERB_UNKNOWN = 0,
 	VERB_LHLO,
@@ -53,7 +55,8 @@ struct lmtp_command {		/* texts lie in the line */
 	uint8_t		 body;		/* enum env_body */
 	bool		 is_smtputf8;
 	/* RCPT */
-	const char	*orcpt;		/* or NULL */
+	const char	*orcpt;		/* or NULL; xtext, or one of type utf-8
+					 * with bytes that are not ASCII */
 	uint8_t		 notify;
 	/* BDAT */
 	uint64_t	 chunk;

@@ -269,6 +269,22 @@ find_relay(struct transaction *tx, const struct address *a)
 	return conf->relays.n == 0 ? "" : NULL;
 }
 
+/* An ORCPT as it goes on, in xtext whatever the next hops offer; NULL: it is not
+ * as it should be, or not without SMTPUTF8 (RFC 6533 §3). */
+static const char *
+take_orcpt(struct transaction *tx, const char *orcpt)
+{
+	const char *address = strchr(orcpt, ';') + 1, *text;
+
+	if (str_is_ascii(orcpt))
+		return arena_strdup(tx->arena, orcpt);
+	if ((tx->env.flags & ENV_SMTPUTF8) == 0 ||
+	    (text = utf8_address_encode(address, tx->arena)) == NULL)
+		return NULL;
+	text = arena_printf(tx->arena, "utf-8;%s", text);
+	return strlen(text) > LMTP_ORCPT_MAX ? NULL : text;
+}
+
 static struct tx_rcpt *
 add_rcpt(struct transaction *tx)
 {
@@ -287,7 +303,7 @@ const char *
 transaction_rcpt(struct transaction *tx, const struct lmtp_command *c)
 {
 	const struct intake_conf *conf = tx->intake->conf;
-	const char *relay, *text, *say;
+	const char *relay, *text, *say, *orcpt = NULL;
 	struct address a;
 	struct tx_rcpt *r;
 
@@ -301,11 +317,12 @@ transaction_rcpt(struct transaction *tx, const struct lmtp_command *c)
 	if ((relay = find_relay(tx, &a)) == NULL)
 		return conf->no_route == NO_ROUTE_DEFER ? SAY_NO_ROUTE_YET :
 		    SAY_NO_ROUTE;
+	if (c->orcpt != NULL && (orcpt = take_orcpt(tx, c->orcpt)) == NULL)
+		return SAY_BAD_ORCPT;
 	r = add_rcpt(tx);
 	r->rcpt.addr = text;
 	r->rcpt.notify = c->notify;
-	if (c->orcpt != NULL)
-		r->rcpt.orcpt = arena_strdup(tx->arena, c->orcpt);
+	r->rcpt.orcpt = orcpt;
 	r->relay = relay;
 	return SAY_RCPT_OK;
 }

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <idn2.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -403,4 +404,90 @@ xtext_is_valid(const char *s)
 		s += 2;
 	}
 	return true;
+}
+
+/* ---- RFC 6533 §3 ---- */
+
+/* The character at p, of valid UTF-8; its bytes in *len_r. */
+static uint32_t
+character(const char *p, size_t *len_r)
+{
+	const uint8_t *u = (const uint8_t *)p;
+	uint32_t c;
+
+	*len_r = u[0] < 0x80 ? 1 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+	c = *len_r == 1 ? u[0] : u[0] & (0xffU >> (*len_r + 1));
+	for (size_t i = 1; i < *len_r; i++)
+		c = c << 6 | (u[i] & 0x3f);
+	return c;
+}
+
+const char *
+utf8_address_encode(const char *s, struct arena *arena)
+{
+	size_t n = strlen(s), len;
+	char *to = arena_alloc(arena, 5 * n + 1), *p = to;
+
+	if (!str_is_utf8(s, n))
+		return NULL;
+	for (; *s != '\0'; s += len) {
+		uint32_t c = character(s, &len);
+
+		if (c >= 0x80)
+			p += sprintf(p, "\\x{%X}", (unsigned)c);
+		else if (is_xchar(*s))
+			*p++ = *s;
+		else
+			return NULL;
+	}
+	*p = '\0';
+	return to;
+}
+
+/* "\x{10FFFF}" at *p, which goes behind it; 0: no character of an address. */
+static uint32_t
+embedded(const char **p)
+{
+	const char *s = *p + 3;
+	uint32_t c = 0;
+	int n;
+
+	for (n = 0; is_hex_digit(*s) && n < 6; n++, s++)
+		c = c << 4 | (uint32_t)(*s <= '9' ? *s - '0' : *s - 'A' + 10);
+	if (n < 2 || *s != '}' || c < 0x20 || c == 0x7f || c > 0x10ffff ||
+	    (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	*p = s + 1;
+	return c;
+}
+
+static char *
+put_character(char *to, uint32_t c)
+{
+	int more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+
+	*to++ = (char)(more == 0 ? c : (0xff00U >> (more + 1) & 0xff) |
+	    c >> (6 * more));
+	while (more-- > 0)
+		*to++ = (char)(0x80 | (c >> (6 * more) & 0x3f));
+	return to;
+}
+
+const char *
+utf8_address_decode(const char *s, struct arena *arena)
+{
+	char *start = arena_alloc(arena, strlen(s) + 1), *to = start;
+	uint32_t c;
+
+	while (*s != '\0') {
+		if (strncmp(s, "\\x{", 3) != 0) {
+			*to++ = *s++;
+			continue;
+		}
+		if ((c = embedded(&s)) == 0)
+			return NULL;
+		to = put_character(to, c);
+	}
+	*to = '\0';
+	return start;
 }

@@ -237,9 +237,11 @@ original(const struct rcpt *r, unsigned how, struct arena *arena)
 		return NULL;
 	if (strncasecmp(r->orcpt, "rfc822;", 7) == 0)
 		text = xtext_decoded(r->orcpt + 7, arena);
-	else if (strncasecmp(r->orcpt, "utf-8;", 6) == 0)
+	else if (strncasecmp(r->orcpt, "utf-8;", 6) == 0) {
 		text = xtext_decoded(r->orcpt + 6, arena);
-	else
+		if (text != NULL)
+			text = utf8_address_decode(text, arena);
+	} else
 		return NULL;
 	if (text == NULL || address_parse(text, arena, &a, &error) == -1)
 		return NULL;

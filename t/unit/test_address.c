@@ -257,6 +257,40 @@ test_domain(void)
 }
 
 static void
+test_utf8_type(void)
+{
+	static const struct {
+		const char	*text, *encoded;	/* NULL: it is none */
+	} rows[] = {
+		{ "q@x.test", "q@x.test" },
+		{ "q\xc3\xa9@b\xc3\xbc.test", "q\\x{E9}@b\\x{FC}.test" },
+		{ "\xe2\x82\xac\xf0\x9f\x93\xa7@x", "\\x{20AC}\\x{1F4E7}@x" },
+		{ "\xdf\xbf\xe0\xa0\x80\xef\xbf\xbd", "\\x{7FF}\\x{800}\\x{FFFD}" },
+		{ "\xf4\x8f\xbf\xbf", "\\x{10FFFF}" },
+		{ "a+b@x", NULL }, { "a=b@x", NULL }, { "a b@x", NULL },
+		{ "a\xff@x", NULL }, { "a\xed\xa0\x80", NULL },
+	};
+	static const char *const bad[] = { "\\x{}", "\\x{9}", "\\x{E9",
+	    "\\x{0A}", "\\x{7F}", "\\x{D800}", "\\x{110000}",
+	    "\\x{1000000}", "\\x{e9}", "\\x{" };
+	const char *text;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		text = utf8_address_encode(rows[i].text, arena);
+		is_str(text, rows[i].encoded, "as \\x{}: row %zu", i);
+		if (text != NULL)
+			is_str(utf8_address_decode(text, arena), rows[i].text,
+			    "... and back");
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		is_str(utf8_address_decode(bad[i], arena), NULL, "%s",
+		    bad[i]);
+	is_str(utf8_address_decode("\\x{E9}\\x", arena), "\xc3\xa9\\x",
+	    "a \\x that is none");
+}
+
+static void
 test_xtext(void)
 {
 	is_str(xtext_encode("rfc822;a@b", arena), "rfc822;a@b", "plain");
@@ -283,6 +317,7 @@ main(void)
 	test_wire();
 	test_domain();
 	test_xtext();
+	test_utf8_type();
 	arena_free(arena);
 	return done_testing();
 }

@@ -201,6 +201,9 @@ test_dsn(void)
 		{ "ORCPT=;x", SAY_BAD_ORCPT, 0 },
 		{ "ORCPT=rfc822;", SAY_BAD_ORCPT, 0 },
 		{ "ORCPT=rfc822;a+zz", SAY_BAD_ORCPT, 0 },
+		{ "ORCPT=rfc822;\xc3\xa9", SAY_BAD_ORCPT, 0 },
+		{ "ORCPT=utf-8;\xc3\xa9", NULL, 0 },
+		{ "ORCPT=utf-8;a+zz", SAY_BAD_ORCPT, 0 },
 		{ "ORCPT", SAY_BAD_PARAM, 0 },
 	};
 	struct lmtp_command c;

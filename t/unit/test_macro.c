@@ -83,6 +83,10 @@ test_addresses(void)
 	is_str(v.v[MACRO_EXTENSION], "b+c", "extension");
 	is_str(v.v[MACRO_MAILBOX], "a+b+c", "mailbox");
 	is_str(v.v[MACRO_ORIGINAL_RECIPIENT], "Or+ig @z", "xtext");
+	v = values("s@x", "a@y", "utf-8;q\\x{E9}+2B@z", "+", 0);
+	is_str(v.v[MACRO_ORIGINAL_RECIPIENT], "q\xc3\xa9+@z", "type utf-8");
+	v = values("s@x", "a@y", "utf-8;q\\x{0A}@z", "+", 0);
+	is_str(v.v[MACRO_ORIGINAL_RECIPIENT], "a@y", "a line end in that");
 	v = values("s@x", "a+b@y", "rfc822;a+0Ab@z", "", 0);
 	is_str(v.v[MACRO_USER], "a+b", "no delimiter");
 	is_str(v.v[MACRO_ORIGINAL_RECIPIENT], "a+b@y", "a line end in it");
