@@ -473,16 +473,20 @@ child_event(struct event_line *e, enum event_name name, const struct child *c)
 	return true;
 }
 
-static void
-become_ready(struct child *c)
+void
+child_tell_ready(const struct child *c)
 {
 	struct event_line e;
 
-	/* One that was only asked about its options begins no work. */
-	if (!c->gen->want_options && child_event(&e, EVENT_AGENT_READY, c)) {
-		event_int(&e, "agent_pid", c->process.pid);
-		event_end(&e);
-	}
+	if (!child_event(&e, EVENT_AGENT_READY, c))
+		return;
+	event_int(&e, "agent_pid", c->process.pid);
+	event_end(&e);
+}
+
+static void
+become_ready(struct child *c)
+{
 	if (c->window > FRAME_WINDOW_MAX)
 		c->window = FRAME_WINDOW_MAX;
 	c->state = CHILD_READY;

@@ -198,6 +198,7 @@ on_ready(struct child *c)
 {
 	struct door *d = door_of(c);
 
+	child_tell_ready(c);
 	if (d->kind == CONF_INTAKE)
 		c->submitter = submitter_of_door(d->master, c);
 	if (c->gen == d->current)

@@ -330,6 +330,8 @@ void	 child_signal(struct child *, int sig);
 /* event_begin(), and which child it is about. */
 bool	 child_event(struct event_line *, enum event_name,
 	    const struct child *);
+/* It has begun its work: who owns it says so, for one may only be asked. */
+void	 child_tell_ready(const struct child *);
 /* The log file was opened again: those that take it get it. */
 void	 child_give_log_to_all(struct reaper *);
 /* It broke a rule: nothing it says counts any more. */

@@ -112,11 +112,15 @@ service_switch(struct service *sv, struct generation *g,
     int64_t drain_limit_ms)
 {
 	struct generation *old = sv->current;
+	unsigned i;
 
 	g->ops = &service_ops;
 	g->owner = sv;
 	g->number = ++sv->ngenerations;
 	sv->current = g;
+	for (i = 0; i < g->nchildren; i++)
+		if (g->children[i].state == CHILD_READY)
+			child_tell_ready(&g->children[i]);
 	if (old != NULL)
 		drain_old(sv, old, drain_limit_ms > 0 ? drain_limit_ms : 1);
 	dispatch_pump(sv);
@@ -230,6 +234,7 @@ service_trouble(const struct service *sv)
 static void
 on_ready(struct child *c)
 {
+	child_tell_ready(c);
 	dispatch_pump(child_service(c));
 }
 

@@ -446,6 +446,66 @@ type = static"
 	nh_logged "smtp-static/a\[[0-9]+\]: session session=1 protocol=smtp host=127.0.0.1 address=127.0.0.1 port=$port tls=none ehlo=out.test messages=2 recipients=3 bytes=[0-9]+ reused=1 duration=[0-9.]+ end=\"quit\"\$"
 }
 
+# The master's events since the last call: name, relay or intake.
+told()
+{
+	local all
+
+	all=$(sed -nE 's/.* nexthop-master\[[0-9]+\]: (warning: |error: )?([a-z_]+( (relay|intake)=[^ ]+)?).*/\2/p' "$LOG")
+	tail -n "+$((TOLD + 1))" <<<"$all"
+	TOLD=$(wc -l <<<"$all")
+}
+
+@test "the log of a start and of reloads: who has begun, once each, and nobody who was only asked" {
+	local http intake good
+
+	TOLD=0
+	http=$(nh_free_port)
+	nh_conf <<-EOC
+	[relay a]
+	type = blackhole
+	processes = 2
+	[intake in]
+	listen = unix:$D/in.sock
+	relay = a
+	[metrics]
+	listen = inet:127.0.0.1:$http
+	EOC
+	nh_start
+	# Doors are ready in any order, behind the rest.
+	nh_until 20 eval '[[ $(grep -c "agent_ready" "$LOG") -ge 4 ]]'
+	nh_until 20 nh_field_is in state ready
+	told >events
+	cat events
+	[[ $(head -4 events) == $'start\nagent_ready relay=a\nagent_ready relay=a\nready' ]]
+	[[ $(tail -n +5 events | sort) == $'agent_ready\nagent_ready intake=in' ]]
+	# What is refused has not begun.
+	good=$(<"$CONF")
+	printf '%s\n' '[relay b]' 'type = blackhole' '[relay c]' \
+		'type = static' 'host = 127.0.0.1' 'ipv4_only = perhaps' >>"$CONF"
+	run -78 nh reload
+	told >events
+	[[ $(head -1 events) == reloading ]]
+	! grep agent_ready events || return 1
+	printf '%s\n' "$good" '[relay b]' 'type = blackhole' >"$CONF"
+	nh reload
+	told >events
+	[[ $(<events) == $'reloading\nagent_ready relay=b\nreloaded' ]]
+	intake=$(nh_field in pids)
+	nh reload in
+	nh_until 20 sh -c "! kill -0 $intake"
+	nh_until 20 nh_field_is in state ready
+	told >events
+	[[ $(grep -c 'agent_ready intake=in' events) -eq 1 ]]
+	[[ $(grep -c agent_ready events) -eq 1 ]]
+	# One that is started again.
+	kill -9 "$(nh_field b pids)"
+	nh_until 20 nh_logged 'agent_died relay=b'
+	nh_until 20 nh_field_is b state ready
+	told >events
+	[[ $(<events) == $'agent_died relay=b\nagent_ready relay=b' ]]
+}
+
 @test "a recipient that no agent came to is told by the master" {
 	nh_conf <<-EOC
 	[relay slow]

@@ -30,7 +30,8 @@ EVENT(START, "start", INFO, "nexthop-master starts, its "
     "configuration is sound.")
 EVENT(START_REFUSED, "start_refused", ERROR, "It cannot start; who started it "
     "is told the same on stderr.")
-EVENT(READY, "ready", INFO, "All agents are ready, submitters may connect.")
+EVENT(READY, "ready", INFO, "All agents are ready, submitters may connect; "
+    "intakes and the server of figures follow.")
 EVENT(RELOADING, "reloading", INFO, "The configuration is read again.")
 EVENT(RELOADED, "reloaded", INFO, "It has taken effect; where some relays and "
     "intakes were named, a line for each.")
