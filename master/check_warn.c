@@ -101,12 +101,61 @@ is_others(const char *path)
 	return is_bad;
 }
 
+/* One level of a socket's folder is made by the master. */
+static bool
+has_folder(const char *path, int nmade)
+{
+	char *folder = xstrdup(path), *slash;
+	bool is_there = false;
+	struct stat st;
+
+	for (; nmade >= 0 && !is_there; nmade--) {
+		if ((slash = strrchr(folder, '/')) == NULL)
+			break;
+		*slash = '\0';
+		is_there = stat(*folder == '\0' ? "/" : folder, &st) == 0 &&
+		    S_ISDIR(st.st_mode);
+	}
+	free(folder);
+	return is_there;
+}
+
+/* What would keep the master from starting, as far as it can be seen without
+ * making anything. */
+static void
+warn_paths(struct warnings *w, const struct conf_section *s)
+{
+	const struct master_conf *m = w->config->master;
+	const struct {
+		const char *key, *path;
+		int nmade;
+	} rows[] = {
+		{ "socket", m->socket, 1 }, { "control", m->control, 1 },
+		{ "pid_file", m->pid_file, 0 },
+		{ "log_file", m->logging.target == LOG_TO_FILE ?
+		    m->logging.file : NULL, 0 },
+	};
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].path != NULL && *rows[i].path == '/' &&
+		    !has_folder(rows[i].path, rows[i].nmade))
+			warning(w, s, rows[i].key, "there is no folder for "
+			    "%s: nexthop-master cannot start", rows[i].path);
+	if (rows[3].path != NULL && lstat(rows[3].path, &st) == 0 &&
+	    !S_ISREG(st.st_mode))
+		warning(w, s, "log_file", "%s is no file: nexthop-master "
+		    "cannot start", rows[3].path);
+}
+
 static void
 warn_master(struct warnings *w)
 {
 	const struct conf_section *s = section_of(w->config, "master");
 	const struct master_conf *m = w->config->master;
 
+	warn_paths(w, s);
 	if ((config_mode(m->socket_mode) & S_IWOTH) != 0)
 		warning(w, s, "socket_mode", "everybody on this machine may "
 		    "submit, and so send as anybody; socket_group says who");

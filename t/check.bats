@@ -90,6 +90,26 @@ pipe=('[relay x]' 'type = pipe')
 	silent
 }
 
+@test "folders that are missing, and a log file that is none" {
+	local i keys=(socket control pid_file)
+
+	check '[master]' 'log = file' "log_file = $D/none/log" "${hole[@]}"
+	warns 3 master log_file 'cannot start'
+	[[ ! -e $D/none ]]
+	mkfifo fifo
+	check '[master]' 'log = file' "log_file = $D/fifo" "${hole[@]}"
+	warns 3 master log_file 'is no file'
+	for i in "${keys[@]}"; do
+		check '[master]' "$i = $D/none/more/x" "${hole[@]}"
+		warns 2 master "$i" 'cannot start'
+	done
+	# One level of a socket's is made.
+	check '[master]' "socket = $D/none/x" "control = $D/none/y" \
+		"pid_file = $D/pid" 'log = file' "log_file = $D/log.m" \
+		"${hole[@]}"
+	silent
+}
+
 @test "a log file that everybody may read, or write" {
 	local log=('[master]' 'log = file' "log_file = $D/mail.log")
 
