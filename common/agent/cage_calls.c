@@ -128,13 +128,11 @@ struct rule {
 #define IS(arg, value)	{ arg, SCMP_CMP_MASKED_EQ, 0xffffffff, value }
 #define HAS(arg, mask, value) { arg, SCMP_CMP_MASKED_EQ, mask, value }
 #define READS		(O_ACCMODE | O_CREAT | O_TRUNC)
+#define CMD(name, cmd)	{ name, 1, { IS(1, cmd) } }
 #define FCNTL(name)							\
-	{ name, 1, { IS(1, F_DUPFD) } }, { name, 1, { IS(1, F_GETFD) } }, \
-	{ name, 1, { IS(1, F_SETFD) } }, { name, 1, { IS(1, F_GETFL) } }, \
-	{ name, 1, { IS(1, F_SETFL) } },				\
-	{ name, 1, { IS(1, F_DUPFD_CLOEXEC) } },			\
-	{ name, 1, { IS(1, F_ADD_SEALS) } },				\
-	{ name, 1, { IS(1, F_GET_SEALS) } }
+	CMD(name, F_DUPFD), CMD(name, F_DUPFD_CLOEXEC),			\
+	CMD(name, F_GETFD), CMD(name, F_SETFD), CMD(name, F_GETFL),	\
+	CMD(name, F_SETFL), CMD(name, F_ADD_SEALS), CMD(name, F_GET_SEALS)
 
 static const struct rule by_argument[] = {
 	{ "open", 1, { HAS(1, READS, O_RDONLY) } },
@@ -173,8 +171,7 @@ static const struct rule networking[] = {
 	SOCKETS(AF_INET),
 	SOCKETS(AF_INET6),
 	{ "bind", 0, { { 0 } } },	/* source addresses */
-	/* The threads that ask for names, and modules of the name service;
-	 * dlopen(3) does not write to what it maps as code. */
+	/* For names: threads, and modules, which are not written to. */
 	{ "clone", 1, { HAS(0, CLONE_THREAD, CLONE_THREAD) } },
 	{ "mmap", 1, { HAS(2, PROT_WRITE | PROT_EXEC, PROT_EXEC) } },
 	{ "mmap2", 1, { HAS(2, PROT_WRITE | PROT_EXEC, PROT_EXEC) } },
