@@ -407,6 +407,46 @@ deliver_value_fits(const struct attr *a)
 	}
 }
 
+static void
+deliver_fact(struct deliver_facts *facts, const struct attr *a)
+{
+	switch (a->tag) {
+	case ATTR_RELAY:
+		facts->relay = (const char *)a->data;
+		facts->relay_len = a->len;
+		break;
+	case ATTR_ENV_ID:
+		facts->id = (const char *)a->data;
+		facts->id_len = a->len;
+		break;
+	case ATTR_SENDER:
+		facts->sender = (const char *)a->data;
+		facts->sender_len = a->len;
+		break;
+	case ATTR_RCPT:
+		facts->nrcpt++;
+		facts->names_len += a->len + 1;
+		break;
+	case ATTR_BODY:
+		facts->body_len = a->len;
+		break;
+	case ATTR_BODY_RANGE:
+		facts->body_len = get_be64(a->data + 8);
+		break;
+	case ATTR_DEADLINE:
+		facts->deadline_s = get_be32(a->data);
+		break;
+	case ATTR_HOPS:
+		facts->hops = a->data[0];
+		break;
+	case ATTR_NO_WAIT:
+		facts->no_wait = true;
+		break;
+	default:
+		break;
+	}
+}
+
 /* 1 taken, 0 not a tag of DELIVER, -1 wrong. */
 static int
 deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
@@ -440,43 +480,10 @@ deliver_scan_attr(struct deliver_scan *s, const struct attr *a,
 		return -1;
 	}
 	s->seen |= bit;
-	switch (a->tag) {
-	case ATTR_RELAY:
-		s->facts.relay = (const char *)a->data;
-		s->facts.relay_len = a->len;
-		break;
-	case ATTR_ENV_ID:
-		s->facts.id = (const char *)a->data;
-		s->facts.id_len = a->len;
-		break;
-	case ATTR_SENDER:
-		s->facts.sender = (const char *)a->data;
-		s->facts.sender_len = a->len;
-		break;
-	case ATTR_RCPT:
-		if (++s->facts.nrcpt > ENVELOPE_RCPT_MAX) {
-			*error_r = "too many recipients";
-			return -1;
-		}
-		s->facts.names_len += a->len + 1;
-		break;
-	case ATTR_BODY:
-		s->facts.body_len = a->len;
-		break;
-	case ATTR_BODY_RANGE:
-		s->facts.body_len = get_be64(a->data + 8);
-		break;
-	case ATTR_DEADLINE:
-		s->facts.deadline_s = get_be32(a->data);
-		break;
-	case ATTR_HOPS:
-		s->facts.hops = a->data[0];
-		break;
-	case ATTR_NO_WAIT:
-		s->facts.no_wait = true;
-		break;
-	default:
-		break;
+	deliver_fact(&s->facts, a);
+	if (s->facts.nrcpt > ENVELOPE_RCPT_MAX) {
+		*error_r = "too many recipients";
+		return -1;
 	}
 	return 1;
 }
