@@ -46,6 +46,8 @@ take_result(struct child *c, struct job *j, const struct frame *f,
 		job_blame(j, c, "RESULT for a recipient that it forwarded");
 	else {
 		c->has_delivered = true;
+		if (!c->takes_log)
+			job_log_result(j, i, f);
 		job_pass_result(j, i, &a.reply, f, bytes);
 	}
 }

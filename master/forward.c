@@ -166,6 +166,9 @@ leg_new(const struct onward *o, const struct frame *f,
 			leg->map[n++] = j->map == NULL ? i : j->map[i];
 			j->rcpts[i] |= IS_FORWARDED;
 			j->open--;
+			if (!j->child->takes_log)
+				job_log_forwarded(&j->names, i,
+				    j->service->name, o->to.relay);
 		}
 	j->service->forwarded += o->n;
 	return leg;

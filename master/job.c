@@ -52,6 +52,13 @@ job_new(struct service *sv, const struct frame *f,
 	return j;
 }
 
+uint32_t
+job_age_ms(const struct job *j)
+{
+	return (uint32_t)(loop_now_ms(j->service->master->loop) -
+	    j->since_ms);
+}
+
 void
 job_attach(struct job *j, struct submitter *s, uint64_t id)
 {
@@ -204,8 +211,7 @@ job_answer(struct job *j, uint32_t i, const struct reply *r)
 	size_t start;
 	int result;
 
-	a.total_ms = (uint32_t)(loop_now_ms(j->service->master->loop) -
-	    j->since_ms);
+	a.total_ms = job_age_ms(j);
 	job_log(&j->names, i, j->service->name, j->size, &a);
 	if ((root = settle(j, i, r, &index)) == NULL)
 		return;

@@ -78,6 +78,7 @@ struct job	*job_find(struct submitter *, uint64_t id);
 /* Of a DELIVER and what frame_deliver_facts() found in it. */
 struct job	*job_new(struct service *, const struct frame *,
 		    const struct deliver_facts *);
+uint32_t	 job_age_ms(const struct job *);
 /* A root from now on: this submitter's, under this id. */
 void		 job_attach(struct job *, struct submitter *, uint64_t id);
 /* The submitter has nothing to do with it any more. */
@@ -129,6 +130,11 @@ void		 names_init(struct names *, const struct frame *,
 /* The final line of recipient i, whom the master answers for. */
 void		 job_log(struct names *, uint32_t i, const char *relay,
 		    uint64_t size, const struct answer *);
+/* What an agent says that writes no lines: a RESULT, which is sound, and a
+ * FORWARD. */
+void		 job_log_result(struct job *, uint32_t i, const struct frame *);
+void		 job_log_forwarded(struct names *, uint32_t i,
+		    const char *relay, const char *next_relay);
 
 /* ---- dispatch.c ---- */
 

@@ -233,6 +233,43 @@ DEFERRED='relay=none delay=[0-9.]+ dsn=4\.3\.0 status=deferred'
 	[[ $(grep -c 'to=<c@x.test>' "$LOG") -eq 1 ]]
 }
 
+@test "agents of type custom that do not log: the master writes their lines" {
+	nh_conf 'log_format = json' <<-EOC
+	[relay front]
+	type = custom
+	exec = $ROGUE
+	relay = own
+	reject = X-Bad: yes
+	[relay own]
+	type = custom
+	exec = $ROGUE
+	answer = permanent
+	EOC
+	nh_start
+	submit_later --relay=front a@x.test b@x.test
+	wait "$NH_PID" || [[ $? -eq 69 ]]
+	nh submit --relay=own --id=Q2 --from=s@x.test c@x.test <M || [[ $? -eq 69 ]]
+	nh_stop
+	python3 - "$LOG" <<-'EOP'
+	import json, sys
+	rows = [json.loads(line) for line in open(sys.argv[1])]
+	rows = [r for r in rows if "to" in r]
+	def have(event, to, relay):
+	    return [r for r in rows if (r["event"], r["to"], r["relay"]) ==
+	            (event, to, relay)]
+	for to in "a@x.test", "b@x.test":
+	    (r,) = have("forwarded", to, "front")
+	    assert r["next_relay"] == "own" and r["id"] == "Q1", r
+	    (r,) = have("bounced", to, "own")
+	    assert r["id"] == "Q1" and r["code"] == 550, r
+	    assert r["program"] == "nexthop-master", r
+	    assert r["size"] > 0 and r["delay"] >= 0, r
+	(r,) = have("bounced", "c@x.test", "own")
+	assert r["id"] == "Q2", r
+	assert len(rows) == 5, rows
+	EOP
+}
+
 @test "a FORWARD that cannot be: the master tells what becomes of the recipients" {
 	nh_conf <<-EOC
 	[relay r]

@@ -291,15 +291,10 @@ agent_may_forward(struct agent *a)
 static void
 log_forward(const struct delivery *d, uint32_t i, const struct forward *to)
 {
-	struct event_line e;
+	const struct final f = { .id = d->env.id, .to = d->env.rcpts[i].addr,
+		.from = d->env.sender };
 
-	if (!event_begin(&e, EVENT_FORWARDED, d->env.id))
-		return;
-	event_address(&e, "to", d->env.rcpts[i].addr);
-	event_address(&e, "from", d->env.sender);
-	event_next_relay(&e, to->relay);
-	event_text(&e, "status", "forwarded");
-	event_end(&e);
+	final_log_forwarded(&f, to->relay);
 }
 
 /* Those of the recipients that are open, once each. */

@@ -42,3 +42,19 @@ final_log(const struct final *f)
 	event_int(&e, "size", (int64_t)f->size);
 	event_end(&e);
 }
+
+void
+final_log_forwarded(const struct final *f, const char *next_relay)
+{
+	struct event_line e;
+
+	if (!event_begin(&e, EVENT_FORWARDED, f->id))
+		return;
+	event_address(&e, "to", f->to);
+	event_address(&e, "from", f->from);
+	event_next_relay(&e, next_relay);
+	event_text(&e, "status", "forwarded");
+	event_beside(&e);
+	event_text(&e, "relay", f->relay);
+	event_end(&e);
+}

@@ -21,5 +21,7 @@ struct final {
 };
 
 void	final_log(const struct final *);
+/* It was handed to another relay, whose line follows; without an answer. */
+void	final_log_forwarded(const struct final *, const char *next_relay);
 
 #endif
