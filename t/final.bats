@@ -309,6 +309,36 @@ DEFERRED='relay=none delay=[0-9.]+ dsn=4\.3\.0 status=deferred'
 	EOP
 }
 
+@test "R-PM-03 master killed: its agents tell what became of each recipient" {
+	[[ -x $NH_BUILD/libexec/nexthop/smtp-static ]] || skip "no smtp-static"
+	fake_start 'S:220 x' L 'S:250 x' L 'S:250 m' L 'S:250 r' L 'S:354 go' \
+		D Z:60
+	nh_conf <<-EOC
+	[relay doubt]
+	type = static
+	host = 127.0.0.1
+	port = $port
+	ehlo_as = out.test
+	[relay bh]
+	type = blackhole
+	delay = 60
+	EOC
+	nh_start
+	submit_later --relay=doubt a@x.test
+	local first=$NH_PID
+	nh_until 10 grep -q '^test' fake
+	nh_spawn "$NH_BUILD/bin/nexthop" -c "$CONF" submit --id=Q1 --relay=bh \
+		--from=s@x.test b@x.test >out.b 2>&1
+	nh_until 10 nh_field_is bh open 1
+	kill -9 "$MASTER"
+	wait "$MASTER" || :
+	MASTER=
+	wait "$first" || [[ $? -eq 75 ]]
+	nh_until 20 nh_logged 'to=<a@x.test>'
+	final smtp-static/doubt a@x.test 'relay=none .*dsn=4\.4\.2 status=deferred stage="end of data" \(451 delivery did not end in time; message may have been delivered\)'
+	final blackhole/bh b@x.test '.*dsn=4\.3\.0 status=deferred .*delivery cancelled.*'
+}
+
 @test "names of open deliveries have a ceiling: what is beyond waits, nothing is lost" {
 	big_conf()
 	{

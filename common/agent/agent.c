@@ -227,6 +227,23 @@ log_answer(const struct delivery *d, uint32_t i, const struct answer *a)
 	final_log(&f);
 }
 
+void
+agent_log_open(struct agent *a)
+{
+	struct answer answer = { .host = "", .address = "" };
+	struct open_delivery *o;
+	uint32_t i;
+
+	TAILQ_FOREACH(o, &a->open, next) {
+		reply_cause(&answer.reply, o->d.arena, STAGE_DOT, CAUSE_HUNG);
+		answer.total_ms = (uint32_t)(loop_now_ms(a->loop) -
+		    o->d.start_ms);
+		for (i = 0; i < o->d.env.nrcpt; i++)
+			if (!o->d.answered[i])
+				log_answer(&o->d, i, &answer);
+	}
+}
+
 /* A bug of the agent's. */
 static void
 answered_twice(const struct delivery *d, uint32_t i)

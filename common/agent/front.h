@@ -87,6 +87,9 @@ void		 agent_refuse(struct agent *, struct delivery *,
 struct delivery	*agent_find(struct agent *, uint64_t id);
 void		 agent_cancel(struct agent *, struct delivery *);
 void		 agent_cancel_all(struct agent *);
+/* We end, and nobody hears an answer: the final lines of all recipients that
+ * have none. */
+void		 agent_log_open(struct agent *);
 /* No more will come; on_idle follows, perhaps at once. */
 void		 agent_drain(struct agent *);
 

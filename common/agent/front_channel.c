@@ -345,6 +345,7 @@ on_orphan(void *arg)
 {
 	struct channel_front *f = arg;
 
+	agent_log_open(f->agent);
 	leave(f, EX_OK);
 }
 
