@@ -96,6 +96,7 @@ job_run(struct job *j, struct child *c, const void *bytes, uint32_t len)
 	    loop_now_us(c->gen->loop) - j->since_us);
 	c->slots[slot].job = j;
 	c->open++;
+	j->service->names_bytes += j->names_len;
 	if (!c->may_forward)
 		job_drop_bytes(j);
 	else {
@@ -111,8 +112,7 @@ dispatch_has_room(const struct service *sv)
 {
 	return sv->nqueued < (sv->current == NULL ? 0 :
 	    (uint64_t)sv->current->conf->rows->backlog) &&
-	    sv->master->queued_bytes < QUEUED_BYTES_MAX &&
-	    sv->master->names_bytes < NAMES_BYTES_MAX;
+	    sv->master->queued_bytes < QUEUED_BYTES_MAX;
 }
 
 void
@@ -131,7 +131,6 @@ dispatch_offer(struct job *j, const void *bytes, uint32_t len)
 
 	/* One that may forward takes memory of ours as one that waits does. */
 	if (sv->nqueued == 0 && (c = service_pick(sv)) != NULL &&
-	    sv->master->names_bytes < NAMES_BYTES_MAX &&
 	    (!c->may_forward || sv->master->queued_bytes < QUEUED_BYTES_MAX)) {
 		job_unqueue(j);
 		job_run(j, c, bytes, len);

@@ -39,7 +39,6 @@ job_new(struct service *sv, const struct frame *f,
 	memset(j, 0, sizeof(*j) + facts->nrcpt);
 	names_init(&j->names, f, facts, (char *)j->rcpts + facts->nrcpt);
 	j->names_len = facts->names_len;
-	sv->master->names_bytes += facts->names_len;
 	j->size = facts->body_len;
 	LIST_INIT(&j->legs);
 	j->service = sv;
@@ -139,6 +138,7 @@ job_leave(struct job *j, bool is_owed)
 		c->free_slot = slot;
 		c->open--;
 	}
+	j->service->names_bytes -= j->names_len;
 	if (c->may_forward)
 		j->service->master->nforwarding--;
 	if (j->is_watched)
@@ -162,7 +162,6 @@ free_job(struct job *j)
 	if (j->root != NULL && j->root != j)
 		LIST_REMOVE(j, leg);
 	job_drop_bytes(j);
-	sv->master->names_bytes -= j->names_len;
 	free(j->map);
 	free(j);
 	sv->master->njobs--;

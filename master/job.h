@@ -14,8 +14,6 @@
 #include "master.h"
 
 #define FORWARD_HOPS_MAX	4
-/* Of all open deliveries; beyond that they wait as if there were no agent. */
-#define NAMES_BYTES_MAX		(64 * 1024 * 1024)
 /* What is forwarded waits beyond QUEUED_BYTES_MAX: as much as was kept for it,
  * or an agent that forwards each recipient by itself would fill the memory. */
 #define FORWARD_BYTES_MAX	(2 * QUEUED_BYTES_MAX)
@@ -24,7 +22,8 @@ enum place { NOWHERE, HELD, QUEUED, RUNNING };
 enum { IS_ANSWERED = 0x01, IS_IN_DOUBT = 0x02, IS_FORWARDED = 0x04 };
 enum { IS_SETTLED = IS_ANSWERED | IS_FORWARDED };
 
-/* Who is in a delivery, for the log; kept as long as the job is. */
+/* Who is in a delivery, for the log; kept as long as the job is.  Those that
+ * run at a relay's agents are bounded by SERVICE_NAMES_MAX. */
 struct names {
 	const char	*id, *sender;
 	const char	*rcpt;		/* that of index i; the others follow */

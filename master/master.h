@@ -71,6 +71,7 @@ struct upgrade;
 #define CHILD_OUT_MAX		(4 * 1024 * 1024)
 #define CHILD_OUT_SLOW		(1024 * 1024)	/* counts as full beyond */
 #define QUEUED_BYTES_MAX	(256 * 1024 * 1024)	/* over all relays */
+#define SERVICE_NAMES_MAX	(64 * 1024 * 1024)	/* of what runs */
 #define START_LIMIT_MS		20000	/* from exec to READY */
 #define KILL_AFTER_MS		2000	/* from SIGTERM to SIGKILL */
 #define TICK_MS			200
@@ -432,6 +433,7 @@ struct service {
 	uint32_t	 nqueued;
 	uint32_t	 nheld;		/* at submitters, for want of room */
 	uint32_t	 njobs;		/* all, running ones too */
+	uint64_t	 names_bytes;	/* of running ones, see job.h */
 	struct submitters blocked;	/* waiting for room in the queue */
 	struct jobs	 watched;	/* running, with a limit to it */
 	uint32_t	 ncrowding;	/* what it forwarded and finds no room
@@ -697,7 +699,6 @@ struct master {
 	TAILQ_HEAD(, control) controls;
 	struct listener	*submit_listener, *control_listener;
 	uint64_t	 queued_bytes;	/* of deliveries that wait */
-	uint64_t	 names_bytes;	/* of all deliveries, see job.h */
 	uint64_t	 refused;	/* recipients that came to no relay */
 	uint32_t	 njobs;
 	uint32_t	 nforwarding;	/* jobs at agents that may forward */

@@ -203,7 +203,8 @@ service_pick(const struct service *sv)
 	struct child *c, *best = NULL;
 	unsigned i;
 
-	if (sv->current == NULL || sv->ncrowding > 0)
+	if (sv->current == NULL || sv->ncrowding > 0 ||
+	    sv->names_bytes >= SERVICE_NAMES_MAX)
 		return NULL;
 	for (i = 0; i < sv->current->nchildren; i++) {
 		c = &sv->current->children[i];
