@@ -159,6 +159,14 @@ listen_and_log()
 			nh submit --relay=hole --from=s@x.test "$@" a@x.test \
 				<M >>out.submit
 		}
+		# All lines are there, or counted as lost.
+		adds_up()
+		{
+			[[ $(awk "/ to=</ { n++ }
+				/log_lost/ { sub(/.*=/, \"\"); n += \$0 }
+				END { print n }" "$D/heard") -eq $((4001 + tries)) ]]
+		}
+		tries=0
 		submit --id=Q1
 		nh_until 30 grep -q Q1 "$D/heard" || exit
 		case $2 in
@@ -182,8 +190,13 @@ listen_and_log()
 			kill -STOP "$server"
 			submit --count=4000 --parallel=40
 			kill -CONT "$server"
-			submit --id=Q3
-			nh_until 30 grep -q Q3 "$D/heard" || exit
+			# It is not waited for: the first may be lost still.
+			until grep -q Q3 "$D/heard"; do
+				((++tries <= 40)) || exit
+				submit --id=Q3
+				sleep 0.25
+			done
+			nh_until 30 adds_up || exit
 			;;
 		esac
 		nh_stop
@@ -281,7 +294,7 @@ target_socket()
 }
 
 @test "log = syslog, journald-text: a daemon that stands still keeps no mail, and lost lines are counted" {
-	local target lost
+	local target
 
 	export NH_ROOT NH_BUILD D CONF SOCKET CONTROL BATS_TEST_DIRNAME
 	for target in syslog journald-text; do
@@ -290,10 +303,7 @@ target_socket()
 		nh_conf "log = $target" <<<"$HOLE"
 		listen_and_log "$(target_socket "$target")" stop
 		tail -3 heard
-		lost=$(sed -n 's/.*hole.*log_lost lines=//p' heard |
-			awk '{ n += $1 } END { print n + 0 }')
-		[[ $lost -gt 0 ]]
-		[[ $(($(grep -c ' to=<' heard) + lost)) -eq 4002 ]]
+		grep -q 'hole.*log_lost lines=[0-9]' heard
 	done
 }
 

@@ -282,7 +282,7 @@ log_flush(void)
 	if (was > 0 && logger.lost == was) {
 		tell_lost(was);
 		flush_once();
-		logger.lost -= was;
+		logger.lost = logger.lost == was ? 0 : was;
 	}
 	logger.is_flushing = false;
 }

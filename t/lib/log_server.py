@@ -34,6 +34,8 @@ def take_lines(connection, out):
         if unit != "" or rest != ["1", "0", "0", "0"]:
             raise ValueError("not the head of a stream")
         for line in lines:
+            if not line.endswith("\n"):
+                break           # cut: counted as lost
             with open(out, "a", encoding="utf-8") as log:
                 print(name, int(level) >> 3, line[:-1], file=log)
 
