@@ -1,9 +1,9 @@
 /*
  * log.c - where lines go: kept and written together.
  *
- * To a file or stderr they go at the end of a turn of the loop.  Each time that
- * a daemon gets some it is woken, at our cost: so it gets them LOG_HOLD_MS after
- * the last time, or once there are HOLD_RECORDS.
+ * To a file or stderr they go at the end of a turn of the loop.  A daemon is
+ * woken each time, at our cost: it gets them LOG_HOLD_MS after the last time,
+ * or once there are HOLD_RECORDS.
  */
 #include "base/log.h"
 

@@ -578,7 +578,8 @@ test_settings(void)
 {
 	static const char *const good[] = { "stderr:info:json",
 		"syslog:debug:facility=local0:tag=mail/a", "file:error",
-		"journald:warning:tag=x", "syslog:info:json:facility=news" };
+		"journald:warning:tag=x", "syslog:info:json:facility=news",
+		"journald-text:info:json:tag=mx" };
 	static const char *const bad[] = { "stderr:json", "file:",
 		"syslog:info:facility=x", "syslog:info:tag=a b", "auto:info",
 		"syslog:info:tag=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",

@@ -1,17 +1,25 @@
-/* test_log_socket.c - records to a daemon that is slow, gone, or there again. */
+/* test_log_socket.c - records to a daemon that is slow, gone, or back. */
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log_inner.h"
+#include "net/loop.h"
 #include "test.h"
 
 #define MANY	400		/* several batches */
 
-static char folder[] = "/tmp/nh.log.XXXXXX", path[64];
+static char folder[] = "/tmp/nh.log.XXXXXX", own_path[64];
+static const char *path = own_path;
 static char got[1 << 20];
 
 static char bytes[1 << 20];
@@ -203,16 +211,165 @@ test_journal_stream(void)
 	log_socket_close(&s);
 }
 
+/* ---- by log.c, as the journal ---- */
+
+/* The number in the last datagram's log_lost; others are counted. */
+static int
+hear_lost(int fd, unsigned *others)
+{
+	const char *lost;
+	ssize_t n;
+	int lines = -1;
+
+	while ((n = recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT)) > 0) {
+		got[n] = '\0';
+		if ((lost = strstr(got, "NEXTHOP_LINES=")) != NULL)
+			lines = atoi(lost + strlen("NEXTHOP_LINES="));
+		else
+			(*others)++;
+	}
+	return lines;
+}
+
+static void
+test_lost_twice(int server)
+{
+	static char text[1001];
+	unsigned heard = 0, i;
+
+	memset(text, 'x', sizeof(text) - 1);
+	log_set_text("journald:info");
+	for (i = 0; i < MANY; i++)
+		log_info("%s", text);
+	log_flush();
+	ok(recv(server, got, sizeof(got), MSG_DONTWAIT) > 0,
+	    "lost: the daemon takes one");
+	log_info("%s", text);		/* has its place; the count has none */
+	log_flush();
+	is_int(hear_lost(server, &heard), -1,
+	    "lost: no room for the line that tells it");
+	log_info("after");
+	log_flush();
+	i = (unsigned)hear_lost(server, &heard);
+	is_int(i + heard + 1, MANY + 2, "lost: it is told later, in full");
+}
+
+/* Lines until one is held; how many. */
+static int
+log_until_held(void)
+{
+	int n = 0, wait_ms;
+
+	do {
+		log_info("line %d", ++n);
+		wait_ms = log_turn();
+	} while (wait_ms == 0 && n < 10000);
+	return wait_ms > 0 && wait_ms <= LOG_HOLD_MS ? n : -1;
+}
+
+/* Lines, as they come, for ten seconds at most. */
+static int
+hear_lines(int fd, int want)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	int n = 0;
+	size_t i, k;
+
+	while (n < want && poll(&p, 1, 10000) == 1)
+		for (i = 0, k = hear(fd); i < k; i++)
+			n += got[i] == '\n';
+	return n;
+}
+
+static void
+on_too_late(void *arg)
+{
+	(void)arg;
+	_exit(0);
+}
+
+/* At last a process that logs some and then has nothing to do for a minute. */
+static void
+test_held(void)
+{
+	int server, fd, fds[2], n = 0, i;
+	struct timer timer;
+	struct loop *loop;
+	pid_t pid;
+
+	path = LOG_JOURNAL_STREAM_PATH;
+	server = serve(SOCK_STREAM);
+	log_set_text("journald-text:info");
+	fd = accept_one(server);
+	hear(fd);
+	n = log_until_held();
+	ok(n > 0, "held: soon after another a line is");
+	is_int(hear_lines(fd, n - 1), n - 1, "held: not those before");
+	is_int((intmax_t)hear(fd), 0, "held: it is not there");
+	for (i = 0; i < 63; i++)
+		log_info("more");
+	is_int(log_turn(), 0, "held: but no more than 64 of them");
+	is_int(hear_lines(fd, 64), 64, "held: all are there");
+	n = log_until_held();
+	log_warning("now");
+	is_int(hear_lines(fd, n + 1), n + 1, "held: a warning takes it along");
+	is_int(log_turn(), 0, "held: nothing is left");
+
+	if (pipe(fds) == -1 || (pid = fork()) == -1)
+		abort();
+	if (pid == 0) {
+		loop = loop_new();
+		timer_init(&timer, loop, on_too_late, NULL);
+		timer_set(&timer, 60000);
+		n = log_until_held();
+		if (write(fds[1], &n, sizeof(n)) == sizeof(n))
+			loop_run(loop);
+		_exit(1);
+	}
+	ok(read(fds[0], &n, sizeof(n)) == sizeof(n) && n > 0 &&
+	    hear_lines(fd, n) == n,
+	    "held: not for longer, though nothing else happens");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(fds[0]);
+	close(fds[1]);
+	close(fd);
+	close(server);
+}
+
+static void
+test_as_journal(void)
+{
+	int server;
+
+	if (unshare(CLONE_NEWNS) == -1 || mount("none", "/", NULL, MS_REC |
+	    MS_PRIVATE, NULL) == -1 || mount("none", "/run", "tmpfs", 0,
+	    NULL) == -1) {
+		skip("no mount namespace of our own");
+		return;
+	}
+	mkdir("/run/systemd", 0755);
+	mkdir("/run/systemd/journal", 0755);
+	path = LOG_JOURNAL_PATH;
+	server = serve(SOCK_DGRAM);
+	log_open("me");
+	test_lost_twice(server);
+	close(server);
+	test_held();
+	log_set_text("stderr:error");
+}
+
 int
 main(void)
 {
 	if (mkdtemp(folder) == NULL)
 		return 1;
-	snprintf(path, sizeof(path), "%s/s", folder);
+	snprintf(own_path, sizeof(own_path), "%s/s", folder);
 	test_datagrams();
 	test_syslog_stream();
 	test_journal_stream();
 	unlink(path);
 	rmdir(folder);
+	test_as_journal();
 	return done_testing();
 }
