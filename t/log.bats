@@ -307,6 +307,53 @@ target_socket()
 	done
 }
 
+@test "systemd-journald itself takes entries and lines, many at once" {
+	export NH_ROOT NH_BUILD D CONF SOCKET CONTROL BATS_TEST_DIRNAME
+	export JOURNALD=/lib/systemd/systemd-journald TARGET
+
+	[[ $EUID -eq 0 ]] || skip "needs root"
+	[[ -x $JOURNALD && -s /etc/machine-id ]] || skip "no systemd-journald"
+	for TARGET in journald journald-text; do
+		rm -rf run
+		nh_conf "log = $TARGET" 'syslog_tag = mx1' <<<"$HOLE"
+		with_sockets bash -c '
+			mkdir -p /run/log/journal /run/systemd/journald.conf.d
+			printf "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\n" \
+				>/run/systemd/journald.conf.d/x.conf
+			"$JOURNALD" 2>"$D/journald.err" 3>&- &
+			trap "kill $!; wait $!" EXIT
+			bats_require_minimum_version() { :; }
+			. "$NH_ROOT/t/lib/nexthop.bash"
+			LOG=$D/log MASTER=
+			nh_until 20 test -S /run/systemd/journal/stdout || exit
+			nh_start
+			nh submit --relay=hole --from=s@x.test --count=500 \
+				--parallel=40 a@x.test <M >>out.submit
+			nh_stop
+			read_journal()
+			{
+				journalctl -D /run/log/journal -o json \
+					>"$D/entries.$TARGET" 2>/dev/null
+				[[ $(grep -c "to=<a@x.test>" "$D/entries.$TARGET") -eq 500 ]]
+			}
+			nh_until 20 read_journal' || { cat journald.err; return 1; }
+	done
+	python3 - entries.journald entries.journald-text <<-'EOP'
+	import json, sys
+	fields, lines = ([r for r in map(json.loads, open(path))
+	                  if "to=<a@x.test>" in r["MESSAGE"]]
+	                 for path in sys.argv[1:])
+	for r in fields + lines:
+	    assert r["SYSLOG_IDENTIFIER"] == "mx1/blackhole/hole", r
+	    assert r["PRIORITY"] == "6" and r["SYSLOG_FACILITY"] == "2", r
+	    assert " status=sent " in r["MESSAGE"], r
+	    assert r["MESSAGE"].index(": to=") < 40, r
+	assert all(r["NEXTHOP_TO"] == "a@x.test" for r in fields)
+	assert not any("NEXTHOP_TO" in r for r in lines)
+	assert {r["_TRANSPORT"] for r in lines} == {"stdout"}
+	EOP
+}
+
 @test "log = auto: the journal where systemd has given us its stream" {
 	export NH_ROOT NH_BUILD D CONF SOCKET CONTROL BATS_TEST_DIRNAME
 	nh_conf <<<"$HOLE"
