@@ -256,7 +256,7 @@ exim_takes_all()
 	                     mail_options=['SIZE=20', 'RET=HDRS']))
 	    c.quit()
 	EOP
-	[[ ${lines[0]} == "{}" && ${lines[1]} == "{}" ]]
+	[[ ${lines[0]} == '{}' && ${lines[1]} == '{}' ]]
 	printf 'From: s@x.test\r\n\r\n.x\r\n' >want
 	got want
 	[[ $(find got -name '*.env' | wc -l) -eq 2 ]]

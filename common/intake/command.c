@@ -168,18 +168,18 @@ take_orcpt(const char *value, const char **to)
 static const char *
 mail_param(struct lmtp_command *c, const char *name, const char *value)
 {
+	uint64_t size;
+
 	if (value == NULL) {
 		if (strcasecmp(name, "SMTPUTF8") != 0)
 			return SAY_BAD_PARAM;
-		if (c->is_smtputf8)
-			return SAY_TWICE;
 		c->is_smtputf8 = true;
 	} else if (strcasecmp(name, "SIZE") == 0) {
-		if (c->has_size)
-			return SAY_TWICE;
-		c->has_size = true;
-		if (take_number(value, &c->size) == -1)
+		/* Python's smtplib has one beside that of its caller. */
+		if (take_number(value, &size) == -1)
 			return SAY_BAD_SIZE;
+		if (size > c->size)
+			c->size = size;
 	} else if (strcasecmp(name, "BODY") == 0) {
 		if (c->body != BODY_UNKNOWN)
 			return SAY_TWICE;

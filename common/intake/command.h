@@ -49,8 +49,7 @@ struct lmtp_command {		/* texts lie in the line */
 	const char	*path;		/* MAIL, RCPT: what stood in <> */
 	/* MAIL */
 	const char	*envid;		/* or NULL */
-	bool		 has_size;
-	uint64_t	 size;		/* 0: not given, or unknown */
+	uint64_t	 size;		/* the largest given; 0: none, or unknown */
 	uint8_t		 ret;		/* enum env_ret */
 	uint8_t		 body;		/* enum env_body */
 	bool		 is_smtputf8;
