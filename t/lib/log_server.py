@@ -56,8 +56,8 @@ def main():
     if path.endswith("/stdout"):
         listen(path, out)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    os.umask(0)             # for all, as soon as it is there
     server.bind(path)
-    os.chmod(path, 0o666)
     while True:
         fds = array.array("i")
         data, control, _, _ = server.recvmsg(1 << 20, 64)
