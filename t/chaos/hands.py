@@ -14,9 +14,11 @@ STEADY_BYTES = 1 << 30          # of the one that does not
 # Signals that nobody here sends.
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL,
            signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP)
+# A process that ends while it is traced cannot be searched for leaks, and says
+# so: that is no report.
 CRASH_TEXT = re.compile(r"(agent|process) .*by signal (%s)\b|"
-                        r"(Address|UndefinedBehavior|Leak)Sanitizer|"
-                        r"runtime error:" %
+                        r"(ERROR|SUMMARY): (Address|UndefinedBehavior|Leak)"
+                        r"Sanitizer|runtime error:" %
                         "|".join(str(int(s)) for s in CRASHES))
 
 

@@ -108,8 +108,9 @@ async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     args = dict(limit=1 << 26, backlog=4096)
     if a.place.startswith('unix:'):
+        was = os.umask(0)       # for all, as soon as it is there
         server = await asyncio.start_unix_server(serve, a.place[5:], **args)
-        os.chmod(a.place[5:], 0o777)
+        os.umask(was)
     else:
         server = await asyncio.start_server(serve, '127.0.0.1', int(a.place), **args)
         if a.port_file:
