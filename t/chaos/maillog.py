@@ -15,7 +15,8 @@ import time
 from hands import CRASH_TEXT
 
 DOUBT = "may have been delivered"
-ACTIVE = re.compile(r"qmgr\[\d+\]: (\w+): from=<.* nrcpt=(\d+) \(queue active\)")
+ACTIVE = re.compile(r"qmgr\[\d+\]: (\w+): from=<.* nrcpt=(\d+) "
+                    r"\(queue active\)")
 TAKEN = re.compile(r"cleanup\[\d+\]: (\w+): message-id=<(.*)>")
 OUTCOME = re.compile(r": (\w+): to=<([^>]*)>, .*status=(\w+) ")
 UNMARKED = re.compile(r": error: (\w+): marking the recipient at offset")
