@@ -131,7 +131,7 @@ whole()
 	grep -q "relay mine" /etc/nexthop/nexthop.conf
 	! grep -q "a new default" /etc/nexthop/nexthop.conf
 	grep -q "a new default" /etc/nexthop/nexthop.conf.dpkg-dist
-	wait_for 20 nexthop status
+	wait_for 60 nexthop status
 	printf "Subject: x\n\ny\n" | nexthop submit --relay=mine \
 	    --from=a@x.test b@x.test
 	# The master is the new program.
@@ -164,9 +164,6 @@ whole()
 }
 
 @test "under systemd: start, deliver, reload, crash, stop, upgrade, purge" {
-	unshare --mount --cgroup --pid --fork sh -c \
-		'mount -t cgroup2 none /sys/fs/cgroup' ||
-		skip "no cgroups of version 2 here, which systemd needs"
 	deb_again "$DEB" "$DEBS/next.deb" "$VERSION+next" :
 	deb_boot "$deb_wait"'
 	ready() { nexthop status; }
@@ -191,7 +188,7 @@ whole()
 	# A fault is printed and changes nothing.
 	echo "nonsense = 1" >>/etc/nexthop/nexthop.conf
 	! systemctl reload nexthop
-	journalctl -u nexthop | grep -q "nonsense"
+	journalctl -u nexthop | grep "nonsense" >/dev/null
 	give
 	sed -i "/^nonsense/d" /etc/nexthop/nexthop.conf
 	systemctl reload nexthop
@@ -217,34 +214,34 @@ whole()
 	old=$(main)
 	kill -9 "$old"
 	again() { ready && [[ $(main) -ne $old ]]; }
-	wait_for 20 again
+	wait_for 60 again
 	give
 
 	# A new version takes over; nothing of the old one runs on.
 	old=$(main)
 	life=$(systemctl show -P InvocationID nexthop)
 	dpkg -i /debs/next.deb
-	wait_for 20 ready
+	wait_for 60 ready
 	give
-	new() { ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q "nexthop.*deleted"; }
-	wait_for 40 new
+	new() { ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep "nexthop.*deleted" >/dev/null; }
+	wait_for 60 new
 	# ... in its place, not by a restart.
 	[[ $(main) -ne $old && $(main) -ne 0 ]]
 	[[ $(systemctl show -P InvocationID nexthop) == "$life" ]]
 	systemctl -q is-active nexthop
 
 	# It hangs: the watchdog sees to that.
-	printf "[Service]\nWatchdogSec=4\n" \
+	printf "[Service]\nWatchdogSec=8\n" \
 	    >/etc/systemd/system/nexthop.service.d/watchdog.conf
 	systemctl daemon-reload
 	systemctl restart nexthop
-	sleep 6
+	sleep 9
 	old=$(main)
-	wait_for 10 give
+	wait_for 60 give
 	[[ $(main) -eq $old ]]
 	kill -STOP "$old"
-	wait_for 20 again
-	journalctl -u nexthop | grep -q "Watchdog timeout"
+	wait_for 60 again
+	journalctl -u nexthop | grep "Watchdog timeout" >/dev/null
 	rm /etc/systemd/system/nexthop.service.d/watchdog.conf
 	systemctl daemon-reload
 

@@ -76,7 +76,7 @@ postfix_start() {
 	    /var/log/postfix.log
 	wait_for 30 sh -c "postqueue -p | grep -q empty"
 	block postfix.3
-	! postconf -M | grep -q "^out "
+	! postconf -M | grep "^out "
 	[[ $(postconf -h default_transport) == smtp ]]
 	postfix stop
 	'
