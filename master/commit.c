@@ -113,7 +113,7 @@ commit_doors(struct master *m, struct rollout *ro, int64_t limit_ms)
 void
 commit_config(struct master *m, struct rollout *ro)
 {
-	int64_t limit_ms = ro->config->master->stop_timeout_ms;
+	int64_t limit_ms = ro->config->master->stop_timeout_ms + 1;
 	struct config *old = m->config;
 
 	if (m->nreload_names == 0)

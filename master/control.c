@@ -191,7 +191,7 @@ do_command(struct control *ct, const char *command, const char *const *args,
 		do_drain(ct, args, nargs);
 	else if (strcmp(command, "stop") == 0) {
 		master_tell_stopping(command);
-		master_stop(m, m->config->master->stop_timeout_ms);
+		master_stop(m, m->config->master->stop_timeout_ms + 1);
 	} else {
 		control_printf(ct, "unknown command %s\n", command);
 		control_exit(ct, EX_USAGE);

@@ -885,6 +885,30 @@ print(s.recv(100))' || :
 	[[ $(cell 2 1) == transient ]]
 }
 
+@test "stop_timeout = 0: nexthop stop, and a reload that removes, wait for nothing" {
+	local old
+
+	MASTER_LINES=('stop_timeout = 0s')
+	rogue hang
+	nh_start
+	old=$(nh_agent r)
+	submit_later a@x.test
+	nh_until 5 nh_field_is r open 1
+	nh_conf "${MASTER_LINES[@]}" <<<$'[relay bh]\ntype = blackhole'
+	nh reload
+	nh_until 20 finished "$old"
+	wait "$NH_PID" || [[ $? -eq 75 ]]
+	rogue hang
+	nh reload
+	submit_later a@x.test
+	nh_until 5 nh_field_is r open 1
+	timeout 30 "$NH_BUILD/bin/nexthop" -c "$CONF" stop
+	wait "$MASTER"
+	MASTER=''
+	wait "$NH_PID" || [[ $? -eq 75 ]]
+	[[ $(cell 2 1) == transient ]]
+}
+
 @test "drain finishes running and waiting deliveries, then the master ends" {
 	rogue none 'delay = 0.5' 'window = 1'
 	nh_start
