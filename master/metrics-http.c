@@ -440,7 +440,7 @@ serve(const char *env)
 
 	if ((fd = parent_open(env)) == -1)
 		return EX_USAGE;
-	signal(SIGPIPE, SIG_IGN);
+	ignore_write_signals();
 	door_init(&d, fd);
 	queued(&d, 0, parent_put_hello(channel_out(d.channel), table.name));
 	status = loop_run(d.loop);

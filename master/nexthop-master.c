@@ -158,7 +158,7 @@ settle(const struct inherited *in)
 		dup2(fd, STDIN_FILENO);
 		close(fd);
 	}
-	signal(SIGPIPE, SIG_IGN);
+	ignore_write_signals();
 	closefrom(STDERR_FILENO + 1 + (int)(in->upgrade + in->systemd));
 	umask(022);
 	raise_files_limit();

@@ -2,7 +2,6 @@
  * nexthop.c - the operator's and submitter's command.
  */
 #include <err.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -464,7 +463,7 @@ main(int argc, char **argv)
 	int i, status;
 
 	hold_std_files();
-	signal(SIGPIPE, SIG_IGN);
+	ignore_write_signals();
 	log_open("nexthop");
 	if ((i = parse(argc, argv, &path, &status)) > 0) {
 		if (path == NULL)

@@ -71,6 +71,23 @@ reopen_by()
 	esac
 }
 
+@test "log = file: beyond a limit of file sizes lines are lost, nothing else" {
+	nh_conf 'log = file' "log_file = $D/mail.log" <<<"$HOLE"
+	bash -c 'ulimit -f 16; exec "$@"' _ "$NH_BUILD/sbin/nexthop-master" \
+		-c "$CONF" --foreground >>"$LOG" 2>&1 </dev/null 3>&- &
+	MASTER=$!
+	nh_until 25 nh_is_up
+	nh submit --relay=hole --count=500 --from=s@x.test a@x.test <M >rows
+	[[ $(grep -c delivered rows) -eq 500 ]]
+	nh_until 10 bash -c '[[ $(stat -c %s mail.log) -eq 16384 ]]'
+	[[ $(nh_field hole restarts) -eq 0 ]]
+	mv mail.log full.log
+	nh reopen
+	nh submit --relay=hole --from=s@x.test a@x.test <M
+	nh_until 10 grep -q 'log_lost lines=[1-9]' mail.log
+	nh_stop
+}
+
 @test "log = file: reopened by command, signal and reload" {
 	local how
 

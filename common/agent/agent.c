@@ -523,7 +523,7 @@ agent_main(const struct agent_ops *ops, int argc, char **argv)
 	int fd, status;
 
 	hold_std_files();
-	signal(SIGPIPE, SIG_IGN);
+	ignore_write_signals();
 	log_open(ops->name);
 	TAILQ_INIT(&a.open);
 	telemetry_init(&a.telemetry);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/process.h"
 
 #define LIMIT_S		10	/* for one attempt */
 #define NO_CAGE		255	/* exit status: it could not be entered */
@@ -172,7 +173,7 @@ cage_test(const struct cage_policy *policy, const void *values)
 	const struct attempt *a;
 	struct attempt_place p;
 
-	signal(SIGPIPE, SIG_IGN);
+	ignore_write_signals();
 	make_place(&p);
 	for (a = cage_attempts; a->try != NULL; a++)
 		if (!CAGE_SANITIZED || !a->is_sanitizers)

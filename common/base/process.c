@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -29,6 +30,13 @@ hold_std_files(void)
 		if (fcntl(fd, F_GETFD) == -1 && open("/dev/null",
 		    fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY) != fd)
 			_exit(EX_OSERR);
+}
+
+void
+ignore_write_signals(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 int

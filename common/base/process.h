@@ -20,6 +20,12 @@ void	raise_files_limit(void);
  */
 void	hold_std_files(void);
 
+/*
+ * Writing to who has gone (SIGPIPE), or beyond a limit of file sizes (SIGXFSZ),
+ * is an error of that write, not the end of the process.
+ */
+void	ignore_write_signals(void);
+
 /* Flushes stdout: status, or EX_IOERR with a message where anything that was
  * printed could not be written. */
 int	flush_stdout(int status);

@@ -2,7 +2,6 @@
 #include "intake/front.h"
 
 #include <err.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +40,7 @@ intake_main(int argc, char **argv)
 	int fd, status;
 
 	hold_std_files();
-	signal(SIGPIPE, SIG_IGN);
+	ignore_write_signals();
 	log_open("intake-lmtp");
 	loop = loop_new();
 	opts = opts_new(&intake_conf_table);
