@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 #define LINE_MAX_BYTES	1024
 
@@ -70,14 +71,14 @@ struct lines {
 static void
 log_lines(struct lines *l)
 {
-	char *end;
+	char *end, shown[2 * LINE_MAX_BYTES];
 	size_t n;
 
 	while ((end = memchr(l->text, '\n', l->len)) != NULL ||
 	    l->len == sizeof(l->text) - 1) {
 		n = end != NULL ? (size_t)(end - l->text) : l->len;
-		l->text[n] = '\0';
-		log_info("agent: %s", l->text);
+		str_escape(shown, sizeof(shown), l->text, n);
+		log_info("agent: %s", shown);
 		n += end != NULL;
 		l->len -= n;
 		memmove(l->text, l->text + n, l->len);

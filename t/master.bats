@@ -168,6 +168,27 @@ socket.socket(socket.AF_UNIX).bind("'"$SOCKET"'")'
 	nh_until 5 finished "$pid"
 }
 
+@test "in the background: what agents say on stderr is escaped in the log" {
+	MASTER_LINES=("pid_file = $D/pid" 'log = file' "log_file = $D/m.log")
+	cat >says <<-EOP
+	#!/bin/sh
+	printf 'one\\033[2J\\000two\\200\\n' >&2
+	exec "$ROGUE"
+	EOP
+	chmod 755 says
+	nh_conf "${MASTER_LINES[@]}" <<-EOC
+	[relay r]
+	type = custom
+	exec = $D/says
+	mode = none
+	EOC
+	"$NH_BUILD/sbin/nexthop-master" -c "$CONF" 2>>"$LOG" 3>&-
+	pid=$(<pid)
+	nh_until 10 grep -qF 'agent: one\x1B[2J\x00two\x80' m.log
+	nh stop
+	nh_until 5 finished "$pid"
+}
+
 # An agent that begins when there is a file "go".
 slow_start()
 {
