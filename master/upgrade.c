@@ -20,6 +20,7 @@
 #include "base/process.h"
 
 #define UPGRADE_TEXT_MAX	(64 * 1024)
+#define UPGRADE_KILL_MS		5000	/* from SIGTERM to SIGKILL */
 
 struct upgrade {		/* under way, in the old master */
 	struct master	*master;
@@ -128,7 +129,7 @@ upgrade_failed(struct upgrade *u, int status, const char *why)
 	else {
 		/* Its agents end with it, hear they or not. */
 		kill(u->process.pid, SIGTERM);
-		timer_set(&u->limit, KILL_AFTER_MS);
+		timer_set(&u->limit, UPGRADE_KILL_MS);
 	}
 }
 
