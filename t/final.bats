@@ -350,7 +350,7 @@ DEFERRED='relay=none delay=[0-9.]+ dsn=4\.3\.0 status=deferred'
 		type = blackhole
 		EOC
 	}
-	big_conf 60
+	big_conf 300
 	nh_start
 	cat >big.py <<-EOP
 	import sys
@@ -375,6 +375,7 @@ DEFERRED='relay=none delay=[0-9.]+ dsn=4\.3\.0 status=deferred'
 	EOP
 	nh_spawn python3 big.py >out 2>err
 	# A little over 1,000,000 bytes each; 64 MiB hold no more than 67.
+	nh_until 60 nh_field_is r open 67
 	nh_until 60 nh_field_is r queued 13
 	nh_field_is r open 67
 	nh submit --relay=other a@x.test <M
