@@ -185,9 +185,8 @@ DEFERRED='relay=none delay=[0-9.]+ dsn=4\.3\.0 status=deferred'
 	wait "$NH_PID" || [[ $? -eq 75 ]]
 	final nexthop-master c@x.test "$DEFERRED stage=\"\" \(451 delivery agent gave no answer for this recipient\)"
 	# It does not even hear CANCEL.
-	submit_later --relay=hang d@x.test
-	nh_until 10 nh_field_is hang open 1
 	kill -STOP "$(nh_agent hang)"
+	submit_later --relay=hang d@x.test
 	wait "$NH_PID" || [[ $? -eq 75 ]]
 	final nexthop-master d@x.test 'relay=none delay=[0-9.]+ dsn=4\.4\.7 status=deferred stage="" \(451 delivery agent gave no answer in time\)'
 	for relay in broken quiet hang; do
@@ -335,6 +334,7 @@ DEFERRED='relay=none delay=[0-9.]+ dsn=4\.3\.0 status=deferred'
 	MASTER=
 	wait "$first" || [[ $? -eq 75 ]]
 	nh_until 20 nh_logged 'to=<a@x.test>'
+	nh_until 20 nh_logged 'to=<b@x.test>'
 	final smtp-static/doubt a@x.test 'relay=none .*dsn=4\.4\.2 status=deferred stage="end of data" \(451 delivery did not end in time; message may have been delivered\)'
 	final blackhole/bh b@x.test '.*dsn=4\.3\.0 status=deferred .*delivery cancelled.*'
 }
