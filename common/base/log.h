@@ -4,8 +4,9 @@
  * Lines are kept and written together: to stderr and files at the end of each
  * turn of the event loop, to a daemon not before LOG_HOLD_MS after the last
  * time, but for the lines of a busy process, by the dozen; all of them at
- * exit().  Warnings and worse leave at once, behind what was kept.  Arguments that come from outside must be escaped by the
- * caller (str_escape()); the line itself never holds a line end.
+ * exit().  Warnings and worse leave at once, behind what was kept.  Arguments
+ * that come from outside must be escaped by the caller (str_escape()); the line
+ * itself never holds a line end.
  *
  * What tells of a delivery, a connection or a process is an event of event.h,
  * with a name and fields; what goes through here is the event "note".

@@ -43,10 +43,13 @@ connect_as(struct log_socket *s, int type)
 	if (s->fd == -1)
 		return -1;
 	strlcpy(sun.sun_path, s->path, sizeof(sun.sun_path));
+	/* Nor is a daemon waited for that accepts nobody. */
+	fcntl(s->fd, F_SETFL, O_NONBLOCK);
 	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 	if (connect(s->fd, (struct sockaddr *)(void *)&sun,
 	    sizeof(sun)) == 0 && say_header(s)) {
 		s->is_stream = type == SOCK_STREAM;
+		fcntl(s->fd, F_SETFL, 0);
 		return 0;
 	}
 	error = errno;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log_inner.h"
 #include "net/loop.h"
 #include "test.h"
@@ -211,6 +212,36 @@ test_journal_stream(void)
 	log_socket_close(&s);
 }
 
+/* To wait for it would take a second each time. */
+static void
+test_no_accept(void)
+{
+	struct log_socket s = { .path = path, .header = "me\n", .fd = -1 };
+	struct log_socket waiting[8];
+	int server = serve(SOCK_STREAM), tries;
+	int64_t start_ms, took_ms = 1000;
+	unsigned n = 0;
+
+	listen(server, 0);
+	for (; n < 8; n++) {
+		waiting[n] = s;
+		if (log_socket_connect(&waiting[n]) == -1)
+			break;
+	}
+	ok(n > 0 && n < 8, "a daemon that accepts nobody: %u wait", n);
+	/* This process may have to wait for the processor, but not always. */
+	for (tries = 0; tries < 5 && took_ms >= 1000; tries++) {
+		start_ms = clock_mono_ms();
+		if (log_socket_connect(&s) == 0)
+			break;
+		took_ms = clock_mono_ms() - start_ms;
+	}
+	ok(took_ms < 1000, "it is not waited for: %d ms", (int)took_ms);
+	while (n-- > 0)
+		log_socket_close(&waiting[n]);
+	close(server);
+}
+
 /* ---- by log.c, as the journal ---- */
 
 /* The number in the last datagram's log_lost; others are counted. */
@@ -368,6 +399,7 @@ main(void)
 	test_datagrams();
 	test_syslog_stream();
 	test_journal_stream();
+	test_no_accept();
 	unlink(path);
 	rmdir(folder);
 	test_as_journal();
