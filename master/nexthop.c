@@ -133,7 +133,7 @@ parse_submit(struct submit_args *a, int argc, char **argv)
 		} else if (took == -1)
 			return -1;
 	}
-	return i;
+	return cli_check_rcpts(argv, i, argc) == -1 ? -1 : i;
 }
 
 /* Where the configuration says that the master listens. */
@@ -207,8 +207,7 @@ explain_by(const struct relay_conf *r, bool is_probe, int argc, char **argv)
 		args[n++] = arena_printf(arena, "%s=%s", r->options[i].name,
 		    r->options[i].value);
 	}
-	if (!is_probe)
-		args[n++] = arena_strdup(arena, "--explain");
+	args[n++] = arena_strdup(arena, is_probe ? "--probe" : "--explain");
 	for (j = 0; j < argc; j++)
 		args[n++] = argv[j];
 	execv(r->program, args);
@@ -233,17 +232,6 @@ shows_password(const struct relay_conf *r)
 	return false;
 }
 
-static struct relay_conf *
-find_relay(struct config *config, const char *name)
-{
-	struct relay_conf *r;
-
-	TAILQ_FOREACH(r, &config->relays, next)
-		if (strcmp(r->name, name) == 0)
-			return r;
-	return NULL;
-}
-
 static int
 cmd_explain(const char *path, int argc, char **argv)
 {
@@ -256,16 +244,16 @@ cmd_explain(const char *path, int argc, char **argv)
 	for (i = 1; i < argc; i++)
 		if ((value = option_value(argv[i], "--relay")) != NULL)
 			relay = value;
-		else {
-			is_probe |= strcmp(argv[i], "--probe") == 0;
+		else if (strcmp(argv[i], "--probe") == 0)
+			is_probe = true;
+		else
 			argv[n++] = argv[i];
-		}
 	if (relay == NULL) {
 		warnx("explain: --relay=NAME is needed");
 		return EX_USAGE;
 	}
 	config = config_load(path);
-	if ((r = find_relay(config, relay)) == NULL)
+	if ((r = config_relay(config, relay)) == NULL)
 		warnx("explain: %s has no relay %s", path, relay);
 	else if (r->is_faulty)
 		status = probe_check(path, false);

@@ -151,6 +151,19 @@ assert row["recipient"] == "\x01" * 130000 and row["code"] == 553'
 	[[ $(cut -f 1 out) == $'-r@x.test\n--count=2@x.test' ]]
 }
 
+@test "an option behind a recipient is told, and nothing is sent" {
+	fails 64 "$HOLE" a@x.test --from=s@x.test
+	said '--from=s@x.test: options come before the recipients'
+	fails 64 "$HOLE" a@x.test -o delay=1
+	nh_conf <<<$'[relay r]\ntype = blackhole'
+	nh_start
+	fails 64 "$NH_BUILD/bin/nexthop" -c "$CONF" submit --relay=r a@x.test \
+		--count=2
+	said 'options come before'
+	[[ $(nh_field r delivered) -eq 0 ]]
+	nh_stop
+}
+
 # ---- exit statuses ----
 
 @test "exit status: 0, 75 before 69" {

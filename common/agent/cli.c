@@ -360,6 +360,22 @@ cli_mdoc(FILE *fp)
 
 /* ---- recipients ---- */
 
+int
+cli_check_rcpts(char *const *argv, int first, int argc)
+{
+	int i;
+
+	if (strcmp(argv[first - 1], "--") == 0)
+		return 0;
+	for (i = first; i < argc; i++)
+		if (argv[i][0] == '-' && argv[i][1] != '\0') {
+			warnx("%s: options come before the recipients, and -- "
+			    "before recipients that look like one", argv[i]);
+			return -1;
+		}
+	return 0;
+}
+
 void
 cli_set_rcpts(struct cli *c, const char **rcpts, uint32_t n)
 {

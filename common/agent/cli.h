@@ -44,6 +44,9 @@ struct cli {
 
 void	 cli_init(struct cli *);
 void	 cli_clear(struct cli *);
+/* Of argv from first on, which are recipients: -1 with a message where one may
+ * be an option, and no "--" says that it is none. */
+int	 cli_check_rcpts(char *const *argv, int first, int argc);
 /* The recipients; argv must stay. */
 void	 cli_set_rcpts(struct cli *, const char **rcpts, uint32_t n);
 /*

@@ -260,6 +260,10 @@ parse(struct cli_front *f, int argc, char **argv, int *status_r)
 		} else if (took == 0)
 			nfaults += set_option(f->agent, argv[i] + 2) == -1;
 	}
+	if (cli_check_rcpts(argv, i, argc) == -1) {
+		*status_r = EX_USAGE;
+		return -1;
+	}
 	nfaults += opts_finish(f->agent->opts, on_fault, NULL);
 	*status_r = EX_CONFIG;
 	return nfaults == 0 ? i : -1;
