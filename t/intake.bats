@@ -812,7 +812,7 @@ print(s.recv(99).decode().strip())' "$IN") == '421 4.3.2 '* ]]
 }
 
 @test "SIGTERM drains; at drain_timeout sessions end with the message under way" {
-	take 'drain_timeout = 2s'
+	take 'drain_timeout = 6s'
 	say_on login 'mail s@x.test ok@x.test' RSET 'mail s@x.test ok@x.test' \
 		'??' >out.mail
 	nh_until 10 grep -q 250 out.mail
@@ -823,7 +823,7 @@ print(s.recv(99).decode().strip())' "$IN") == '421 4.3.2 '* ]]
 	kill "$(intake_pid)"
 	sleep 1
 	[[ $(wc -l <out.mail) -eq 1 && ! -s out.hold ]]
-	nh_until 10 grep -q '^421 4.3.2' out.mail
+	nh_until 20 grep -q '^421 4.3.2' out.mail
 	touch got/go
 	nh_until 10 grep -q '^250 2.0.0 stored' out.hold
 	nh_until 10 grep -q '^421 4.3.2' out.hold
