@@ -117,7 +117,8 @@ assert len(door["processes"]) == 1, door'
 	chmod 600 victim
 	# Held behind the third listen(2), for five seconds, before the
 	# mode is set.
-	strace -D -qq -o strace.out -e trace=listen \
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 \
+	    strace -D -qq -o strace.out -e trace=listen \
 		-e inject=listen:delay_exit=5000000:when=3 \
 		"$NH_BUILD/sbin/nexthop-master" -c "$CONF" --foreground \
 		>>"$LOG" 2>&1 </dev/null 3>&- &

@@ -658,14 +658,18 @@ print(s.recv(99).decode().strip())' "$IN") == '421 4.3.2 '* ]]
 	[[ ${lines[1]} == '421 4.4.2 '* ]]
 	run -0 say login 'mail s@x.test ok@x.test' '=BDAT 3\r\nx' '??'
 	[[ ${lines[0]} == '421 4.4.2 '* ]]
-	# Neither do small pieces make a message last.
-	run -0 say login 'mail s@x.test ok@x.test' '=BDAT 1\r\nx' '?' 'pause 0.7' \
-		'=BDAT 1\r\nx' '?' 'pause 0.7' '??'
-	[[ ${lines[-2]} == '421 4.4.2 Message '* ]]
 	# Waiting for an answer is not idling.
 	run -0 mail ok-slow20@x.test
 	[[ $output == '250 2.0.0 stored' ]]
 	deliveries_are 1
+}
+
+@test "a message in small pieces, each in time, has an end, too" {
+	take 'data_timeout = 1s'
+	run -0 say login 'mail s@x.test ok@x.test' '=BDAT 1\r\nx' '?' 'pause 0.7' \
+		'=BDAT 1\r\nx' '?' 'pause 0.7' '??'
+	[[ ${lines[-2]} == '421 4.4.2 Message '* && ${lines[-1]} == '(closed)' ]]
+	deliveries_are 0
 }
 
 @test "a flood of commands to a client that does not read: bounded, and ended" {

@@ -295,9 +295,10 @@ cage_outdated(struct cage *c)
 			/* By another name it went into an open folder. */
 			f->ino = st.st_ino;
 			f->dev = st.st_dev;
-		} else if (access(f->path, R_OK) == 0)
-			/* The user may, which access(2) says; so it is the
-			 * cage, and a new process could. */
+		} else if (!f->is_users || access(f->path, R_OK) == 0)
+			/* Where the user may, which access(2) says, it is the
+			 * cage: a new process could.  So could one that is
+			 * another user first. */
 			return f->path;
 	}
 	return NULL;

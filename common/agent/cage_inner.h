@@ -19,6 +19,8 @@ struct cage_file {
 	char		*path;
 	bool		 is_written;	/* a folder for cage_write() */
 	bool		 is_watched;	/* another may take its name */
+	bool		 is_users;	/* our user may read it, and need not
+					 * have been another one before */
 	dev_t		 dev;		/* ... of then; ino 0: there was none */
 	ino_t		 ino;
 };

@@ -153,6 +153,7 @@ add_file(struct making *m, struct cage_file *f)
 			/* Where its folder is open it may still be a link
 			 * that comes to lead elsewhere. */
 			f->is_watched = S_ISREG(st.st_mode);
+			f->is_users = access(f->path, R_OK) == 0;
 			add_folder_of(m, f->path);
 		}
 		if (S_ISREG(st.st_mode) && realpath(f->path, real) != NULL)

@@ -269,8 +269,8 @@ find_relay(struct transaction *tx, const struct address *a)
 	return conf->relays.n == 0 ? "" : NULL;
 }
 
-/* An ORCPT as it goes on, in xtext whatever the next hops offer; NULL: it is not
- * as it should be, or not without SMTPUTF8 (RFC 6533 §3). */
+/* An ORCPT as it goes on, in xtext whatever the next hops offer; NULL: it is
+ * not as it should be, or not without SMTPUTF8 (RFC 6533 §3). */
 static const char *
 take_orcpt(struct transaction *tx, const char *orcpt)
 {

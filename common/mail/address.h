@@ -58,10 +58,10 @@ const char *xtext_encode(const char *, struct arena *);
 bool	xtext_is_valid(const char *);
 
 /*
- * The address of an ORCPT of type utf-8 (RFC 6533 §3): with characters that are
- * not ASCII, and maybe some as "\x{E9}"; encoded, all of them are so, which is
- * xtext.  NULL: it is neither that nor UTF-8.  Decoded, none is; NULL: one is no
- * character, or not for an address.
+ * The address of an ORCPT of type utf-8 (RFC 6533 §3): with characters that
+ * are not ASCII, and maybe some as "\x{E9}"; encoded, all of them are so, which
+ * is xtext.  NULL: it is neither that nor UTF-8.  Decoded, none is; NULL: one
+ * is no character, or not for an address.
  */
 const char *utf8_address_encode(const char *, struct arena *);
 const char *utf8_address_decode(const char *, struct arena *);

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "mail/address.h"
 #include "mail/envelope.h"
@@ -27,6 +29,27 @@ check_text(const char *text, const char *line, size_t n)
 	check(!str_has_control(text) && str_is_utf8(text, strlen(text)));
 }
 
+/* The type of text that is not ASCII goes on in xtext, and comes back. */
+static void
+check_unicode(const char *orcpt)
+{
+	struct arena *arena;
+	const char *text, *back;
+
+	if (orcpt == NULL || strncasecmp(orcpt, "utf-8;", 6) != 0)
+		return;
+	arena = arena_new(4096);
+	text = utf8_address_encode(orcpt + 6, arena);
+	if (text != NULL) {
+		check(xtext_is_valid(text));
+		back = utf8_address_decode(text, arena);
+		check(back == NULL || str_is_utf8(back, strlen(back)));
+		check(back == NULL || strstr(orcpt, "\\x{") != NULL ||
+		    strcmp(back, orcpt + 6) == 0);
+	}
+	arena_free(arena);
+}
+
 static void
 check_command(const struct lmtp_command *c, const char *line, size_t n)
 {
@@ -42,8 +65,10 @@ check_command(const struct lmtp_command *c, const char *line, size_t n)
 	    c->verb == VERB_RCPT));
 	check(c->envid == NULL || (xtext_is_valid(c->envid) &&
 	    strlen(c->envid) <= 100));
-	check(c->orcpt == NULL || (xtext_is_valid(c->orcpt) &&
+	check(c->orcpt == NULL || ((xtext_is_valid(c->orcpt) ||
+	    strncasecmp(c->orcpt, "utf-8;", 6) == 0) &&
 	    strchr(c->orcpt, ';') != NULL && strlen(c->orcpt) <= 500));
+	check_unicode(c->orcpt);
 	check(c->notify == 0 || c->notify == NOTIFY_NEVER ||
 	    (c->notify & NOTIFY_NEVER) == 0);
 	check(c->ret <= RET_HDRS && c->body <= BODY_BINARYMIME);

@@ -326,6 +326,20 @@ see_led_away(struct cage *c, struct loop *loop)
 	    0;
 }
 
+/* As one of root's, which was read before. */
+static int
+see_roots(struct cage *c, struct loop *loop)
+{
+	int i;
+
+	(void)loop;
+	if (can(broad, O_RDONLY) || cage_outdated(c) != NULL)
+		return 1;
+	for (i = 0; i < 500 && cage_outdated(c) == NULL; i++)
+		usleep(20000);
+	return cage_outdated(c) == NULL ? 2 : 0;
+}
+
 static int
 see_forbidden(struct cage *c, struct loop *loop)
 {
@@ -371,6 +385,12 @@ test_links(void)
 	pid = outside_replaces(broad, new);
 	is_int(in_cage(SANDBOX_YES, 0, see_forbidden), 0, "what the user may "
 	    "not read is not worth a new process");
+	waitpid(pid, NULL, 0);
+	put(new, "z");
+	chmod(new, 0);
+	pid = outside_replaces(broad, new);
+	is_int(in_cage(SANDBOX_YES, 0, see_roots), 0, "unless he could not "
+	    "read the one before either");
 	waitpid(pid, NULL, 0);
 	is_unprivileged = false;
 }
