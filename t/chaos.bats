@@ -28,13 +28,13 @@ chaos()
 }
 
 @test "kill, stop, starve: nothing lost, nothing twice, each answer once" {
-	chaos native 20 7
+	chaos native 14 7
 	grep -E '^answers: delivered [1-9][0-9]{2}' out
 }
 
 @test "the same beside Postfix: what it accepted comes, once" {
 	command -v postfix >/dev/null || skip "no postfix"
-	chaos postfix 12 7
+	chaos postfix 9 7
 	grep -E '^submitted: taken [1-9][0-9]' out
 }
 
